@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which requests of a batch are due now, and what came of each: the whole of waiting, without I/O.
+
+A batch is plain JSON at rest (:meth:`Batch.to_dict`): the trigger's argument, its event, and what
+a rescheduled sensor leaves for its next look are the same document.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_dreambooth.api.polling import Finish, Poll, PollPolicy, first_delay
+from airflow_provider_dreambooth.api.replies import (
+    Failed,
+    Outcome,
+    Ready,
+    Refused,
+    Unavailable,
+    Verdict,
+    outcome_from_dict,
+    outcome_to_dict,
+)
+from airflow_provider_dreambooth.api.request_ids import Requested
+
+VERSION = 1
+
+
+class Batch:
+    """
+    The requests waited for together, with one policy and one deadline.
+
+    :param requests: distinct requests; one whose submit already gave the pictures is finished at once.
+    :param began: epoch seconds at which waiting began.
+    :param deadline: epoch seconds; each unfinished request is looked at once more at or after it.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[Requested],
+        *,
+        began: float,
+        deadline: float,
+        policy: PollPolicy | None = None,
+    ) -> None:
+        self.began = began
+        self.deadline = deadline
+        self.policy = policy or PollPolicy()
+        self.verdicts: dict[str, Verdict] = {}
+        self._polls: dict[str, Poll] = {}
+        self._due: list[tuple[float, str]] = []
+        self._held_until = began
+        for request in requests:
+            if request.ready is not None:
+                self.verdicts[request.request_id] = request.ready
+                continue
+            self._polls[request.request_id] = Poll(request.request_id)
+            first = min(began + first_delay(request.eta), max(deadline, began))
+            heapq.heappush(self._due, (first, request.request_id))
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have no verdict yet."""
+        return len(self._polls)
+
+    @property
+    def request_ids(self) -> set[str]:
+        """Every request of the batch, with a verdict or without."""
+        return self.verdicts.keys() | self._polls.keys()
+
+    @property
+    def next_due(self) -> float:
+        """Epoch seconds of the next look (infinity if every waiting request is being looked at)."""
+        return max(self._due[0][0], self._held_until) if self._due else float("inf")
+
+    def take_due(self, now: float, most: int) -> list[str]:
+        """Take up to ``most`` requests to look at now; give each one's outcome to :meth:`record`."""
+        taken: list[str] = []
+        while len(taken) < most and self._due and self.next_due <= now:
+            request_id = heapq.heappop(self._due)[1]
+            if request_id in self._polls:
+                taken.append(request_id)
+        return taken
+
+    def record(self, request_id: str, outcome: Outcome, now: float) -> None:
+        """Take the outcome of one look, received at ``now`` (epoch seconds)."""
+        if (poll := self._polls.get(request_id)) is None:
+            return  # finished meanwhile by a refusal that meant every request
+        decision = poll.decide(outcome, now, policy=self.policy, began=self.began, deadline=self.deadline)
+        if isinstance(decision, Finish):
+            alike = isinstance(outcome, Refused) and outcome.account_wide
+            for finished in list(self._polls) if alike else [request_id]:
+                del self._polls[finished]
+                self.verdicts[finished] = decision.verdict
+            if alike:
+                self._due.clear()
+            return
+        if isinstance(outcome, Unavailable) and outcome.for_load:
+            # The limit is the account's: nobody of this batch asks before the service said so.
+            self._held_until = max(self._held_until, now + decision.seconds)
+        heapq.heappush(self._due, (now + decision.seconds, request_id))
+
+    @property
+    def progress(self) -> str:
+        """Say how far it is, such as ``120 of 500 ready`` or ``120 of 500 ready, 2 failed``."""
+        ready = sum(isinstance(verdict, Ready) for verdict in self.verdicts.values())
+        failed = len(self.verdicts) - ready
+        total = len(self.verdicts) + len(self._polls)
+        return f"{ready} of {total} ready" + (f", {failed} failed" if failed else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Make JSON primitives of the batch (a request being looked at counts as due)."""
+        due = {request_id: when for when, request_id in self._due}
+        return {
+            "version": VERSION,
+            "began": self.began,
+            "deadline": self.deadline,
+            "held_until": self._held_until,
+            "policy": self.policy.to_dict(),
+            "waiting": [
+                [poll.request_id, due.get(poll.request_id, self.began), poll.looks, poll.failures]
+                for poll in self._polls.values()
+            ],
+            "verdicts": {key: outcome_to_dict(verdict) for key, verdict in self.verdicts.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Batch:
+        """
+        Read back :meth:`to_dict`.
+
+        :raises ValueError: if it is no batch, or one of a version that this release does not know.
+        """
+        try:
+            if stored["version"] != VERSION:
+                raise ValueError(
+                    f"a batch of format {stored['version']!r} cannot be read by this release, which knows "
+                    f"format {VERSION}: run the same airflow-provider-dreambooth in worker and triggerer"
+                )
+            batch = cls(
+                (),
+                began=float(stored["began"]),
+                deadline=float(stored["deadline"]),
+                policy=PollPolicy.from_dict(stored["policy"]),
+            )
+            batch._held_until = float(stored["held_until"])
+            for request_id, when, looks, failures in stored["waiting"]:
+                batch._polls[request_id] = Poll(request_id, looks, failures)
+                batch._due.append((float(when), request_id))
+            heapq.heapify(batch._due)
+            for request_id, verdict in stored["verdicts"].items():
+                batch.verdicts[request_id] = _verdict(verdict)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a stored batch ({type(error).__name__}: {error})") from error
+        return batch
+
+
+def _verdict(stored: Mapping[str, Any]) -> Verdict:
+    verdict = outcome_from_dict(stored)
+    if isinstance(verdict, Verdict):
+        return verdict
+    return Failed("no_output", "an unfinished request was stored as finished")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call to the service as a conversation: which URLs to post to, and what the replies amount to.
+
+A driver (synchronous or asynchronous) only carries each URL to the network and each reply back::
+
+    conversation = exchange(config, call)
+    url = next(conversation)
+    # post call.encode(key) to url, send the RawReply in, until StopIteration brings the result
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Generator
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_dreambooth.api import wording
+from airflow_provider_dreambooth.api.endpoints import MAX_REDIRECTS, Call, redirect_target
+from airflow_provider_dreambooth.api.replies import (
+    Outcome,
+    Refused,
+    Unavailable,
+    parse,
+    read_json,
+    retry_after_seconds,
+)
+
+
+class Account(Protocol):
+    """What of a connection's settings decides where the key may go."""
+
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def api_key(self) -> str: ...
+    @property
+    def trusted_hosts(self) -> Collection[str]: ...
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """An HTTP reply as it came. ``body`` is None if it was longer than the call allows."""
+
+    http_status: int
+    body: bytes | None
+    received_at: float
+    location: str | None = None
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The final reply of a conversation, freed of the key."""
+
+    http_status: int
+    body: bytes
+    retry_after: float | None
+
+    def outcome(self) -> Outcome:
+        """Read it as the reply to a submit or a fetch."""
+        return parse(self.http_status, self.body, self.retry_after)
+
+    def json(self) -> object:
+        """Read it as JSON; None if it is not."""
+        return read_json(self.body)
+
+
+def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | Refused | Unavailable]:
+    """Lead one conversation; see the module's text for the driver's part."""
+    url = account.base_url + call.path
+    for _ in range(MAX_REDIRECTS + 1):
+        reply = yield url
+        if 300 <= reply.http_status < 400 and reply.http_status != 304:
+            target = redirect_target(url, reply.http_status, reply.location, account.trusted_hosts)
+            if target is None:
+                return _redirected(url, reply)
+            url = target
+            continue
+        if reply.body is None:
+            return Unavailable(
+                "unreadable",
+                f"HTTP {reply.http_status} with a reply longer than {call.max_reply_bytes} bytes",
+                reply.http_status,
+            )
+        return Answer(
+            reply.http_status,
+            without_key(reply.body, account.api_key),
+            retry_after_seconds(reply.retry_after, reply.received_at),
+        )
+    return Refused("redirected", f"more than {MAX_REDIRECTS} redirects in a row")
+
+
+def without_key(body: bytes, api_key: str) -> bytes:
+    """Blank the key wherever a reply repeats it, so that no message can carry it further."""
+    spellings = {api_key, json.dumps(api_key)[1:-1], json.dumps(api_key)[1:-1].replace("/", "\\/")}
+    for spelling in spellings - {""}:
+        body = body.replace(spelling.encode(), b"***")
+    return body
+
+
+def _redirected(url: str, reply: RawReply) -> Refused:
+    try:
+        host = urlsplit(reply.location or "").hostname or urlsplit(url).hostname
+    except ValueError:
+        host = None
+    return Refused(
+        "redirected",
+        f"HTTP {reply.http_status} redirects to {wording.one_line(host, 100) or 'nowhere'!r}; the key was not "
+        f"sent there. If that host is the service's, set it as the connection's host or add it to the "
+        f"extra 'trusted_hosts'",
+        reply.http_status,
+    )

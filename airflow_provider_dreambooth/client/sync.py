@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The synchronous client: ``requests`` for a worker, one session, safe to use from several threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+from airflow_provider_dreambooth.api import wording
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
+from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
+from airflow_provider_dreambooth.api.pace import Pace
+from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
+from airflow_provider_dreambooth.client.config import ClientConfig, user_agent
+
+CHUNK = 1 << 16
+
+
+class Client:
+    """One session with the service; :meth:`close` it."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self._pace = Pace(config.requests_per_second)
+        self._lock = threading.Lock()
+        self._session = requests.Session()
+        self._session.headers.update(
+            {
+                "User-Agent": user_agent("requests"),
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+            }
+        )
+        self._session.mount("http://", self._adapter())
+        self._session.mount("https://", self._adapter())
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._session.close()
+
+    def fetch(self, request_id: str) -> Outcome:
+        """Ask once for the pictures of a request."""
+        answer = self.send(FETCHES[self.config.api_version](request_id))
+        return answer.outcome() if isinstance(answer, Answer) else answer
+
+    def send(self, call: Call) -> Answer | Refused | Unavailable:
+        """Make one call, without repeating it; what keeps a reply from coming is an outcome too."""
+        conversation = exchange(self.config, call)
+        url = next(conversation)
+        try:
+            while True:
+                url = conversation.send(self._post(url, call))
+        except StopIteration as end:
+            result: Answer | Refused | Unavailable = end.value
+            return result
+        except (requests.RequestException, OSError) as error:
+            return Unavailable("network", self._explain(error))
+
+    def _post(self, url: str, call: Call) -> RawReply:
+        with self._lock:
+            delay = self._pace.reserve(time.monotonic())
+        if delay > 0:
+            time.sleep(delay)
+        give_up = time.monotonic() + self.config.connect_timeout + self.config.timeout
+        proxy = self.config.proxy
+        with self._session.post(
+            url,
+            data=call.encode(self.config.api_key),
+            timeout=(self.config.connect_timeout, self.config.timeout),
+            verify=self.config.verify,
+            proxies={"http": proxy, "https": proxy} if proxy else None,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            body: bytes | None = b""
+            for chunk in response.iter_content(CHUNK):
+                body = (body or b"") + chunk
+                if len(body) > call.max_reply_bytes:
+                    body = None
+                    break
+                if time.monotonic() > give_up:  # requests bounds each read, not their sum
+                    raise requests.ReadTimeout("the reply came too slowly")
+            return RawReply(
+                response.status_code,
+                body,
+                time.time(),
+                location=response.headers.get("Location"),
+                retry_after=response.headers.get("Retry-After"),
+            )
+
+    def _adapter(self) -> requests.adapters.HTTPAdapter:
+        size = self.config.max_connections
+        return requests.adapters.HTTPAdapter(
+            pool_connections=4, pool_maxsize=size, pool_block=True, max_retries=0
+        )
+
+    def _explain(self, error: Exception) -> str:
+        place = self.config.base_url
+        match error:
+            case requests.exceptions.ProxyError():
+                return f"the proxy for {place} did not let the request through"
+            case requests.exceptions.SSLError():
+                return f"the TLS certificate of {place} was not accepted: {self._root_cause(error)}"
+            case requests.ConnectTimeout():
+                return f"no connection to {place} within {self.config.connect_timeout:g} seconds"
+            case requests.ReadTimeout():
+                return f"no reply from {place} within {self.config.timeout:g} seconds"
+            case requests.ConnectionError():
+                return f"the connection to {place} failed: {self._root_cause(error)}"
+            case _:
+                return f"the exchange with {place} failed: {self._root_cause(error)}"
+
+    def _root_cause(self, error: BaseException) -> str:
+        while (
+            deeper := getattr(error, "reason", None) or error.__cause__ or error.__context__
+        ) and isinstance(deeper, BaseException):
+            error = deeper
+        text = without_key(f"{type(error).__name__}: {error}".encode(), self.config.api_key)
+        return wording.one_line(text.decode(), 150)
+
+
+def look(batch: Batch, fetch: Callable[[str], Outcome], *, most: int, until: float = float("inf")) -> None:
+    """
+    Ask once for everything in the batch that is due.
+
+    :param fetch: asks once for one request, from any thread; it answers with an outcome and does not raise.
+    :param most: looks under way at once.
+    :param until: epoch seconds; no further look is begun after it.
+    """
+    taken = batch.take_due(time.time(), most)
+    if len(taken) == 1:  # the usual case needs no threads
+        batch.record(taken[0], fetch(taken[0]), time.time())
+    elif taken:
+        with ThreadPoolExecutor(len(taken), thread_name_prefix="dreambooth-fetch") as pool:
+            while taken:
+                for request_id, outcome in zip(taken, pool.map(fetch, taken), strict=True):
+                    batch.record(request_id, outcome, time.time())
+                taken = batch.take_due(time.time(), most) if time.time() < until else []

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an Airflow connection to a checked :class:`ClientConfig`, on a worker and in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_dreambooth.client.config import ClientConfig, from_fields
+from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
+
+TTL = 60.0
+"""Seconds for which the triggerer keeps a connection: a look-up there costs 160-330 ms, one at a time."""
+
+
+def read_connection(conn_id: str, get_connection: Callable[[str], Any]) -> ClientConfig:
+    """
+    Look an Airflow connection up and check it.
+
+    :raises DreamboothConnectionError: if it is not defined, has no key, or holds a bad value.
+    """
+    try:
+        return _checked(conn_id, get_connection(conn_id))
+    except AirflowNotFoundException as error:
+        raise _not_defined(conn_id) from error
+
+
+@dataclass
+class _Known:
+    """What this event loop knows of one connection."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    config: ClientConfig | None = None
+    read_at: float = float("-inf")
+
+
+_known: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Known]] = WeakKeyDictionary()
+
+
+async def shared_config(conn_id: str, *, refused: ClientConfig | None = None) -> ClientConfig:
+    """
+    Return a connection's configuration with one look-up for all triggers of this process.
+
+    :param refused: a configuration whose key the service has just refused: it is looked up anew, once
+        for everybody who was refused with it, in case the key was changed.
+    :raises DreamboothConnectionError: as :func:`read_connection`.
+    """
+    from airflow.providers.common.compat.connection import get_async_connection
+
+    known = _known.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, _Known())
+    asked_at = time.monotonic()
+    async with known.lock:
+        fresh = known.read_at > asked_at if refused else time.monotonic() - known.read_at < TTL
+        if known.config is None or not (fresh or (refused and known.config != refused)):
+            try:
+                known.config = _checked(conn_id, await get_async_connection(conn_id))
+            except AirflowNotFoundException as error:
+                raise _not_defined(conn_id) from error
+            known.read_at = time.monotonic()
+        return known.config
+
+
+def _checked(conn_id: str, conn: Any) -> ClientConfig:
+    # Not `conn.extra_dejson`: it takes broken JSON for {}, and in the triggerer it may block the event loop.
+    try:
+        extra = json.loads(conn.extra) if conn.extra and conn.extra.strip() else {}
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise DreamboothConnectionError(
+            f"Connection {conn_id!r}: its extra is no JSON object. Nothing was sent."
+        )
+    try:
+        return from_fields(host=conn.host, port=conn.port, password=conn.password, extra=extra)
+    except ValueError as error:
+        raise DreamboothConnectionError(f"Connection {conn_id!r}: {error}. Nothing was sent.") from None
+
+
+def _not_defined(conn_id: str) -> DreamboothConnectionError:
+    return DreamboothConnectionError(
+        f"Connection {conn_id!r} is not defined. Create it with type 'dreambooth' and the API key as "
+        f"password, or set AIRFLOW_CONN_{conn_id.upper()}. Nothing was sent."
+    )

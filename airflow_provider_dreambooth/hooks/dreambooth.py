@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook: an Airflow connection to the Stable Diffusion API (ModelsLab), for workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseHook
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.endpoints import MODEL_LIST, SYSTEM_LOAD, Call
+from airflow_provider_dreambooth.api.exchange import Answer
+from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY, PollPolicy
+from airflow_provider_dreambooth.api.replies import Failed, Outcome, Pending, Ready, Refused, Unavailable
+from airflow_provider_dreambooth.client.sync import Client, look
+from airflow_provider_dreambooth.exceptions import RequestFailure, error_for
+from airflow_provider_dreambooth.hooks.connection import read_connection
+from airflow_provider_dreambooth.results import error_of, read_request_ids, ready_results
+
+ATTEMPTS = 3
+T = TypeVar("T")
+
+
+class DreamboothHook(BaseHook):
+    """
+    Talk to the Stable Diffusion API (ModelsLab) with the key of an Airflow connection.
+
+    The connection is looked up at the first call, not in ``__init__``. Usable as a context manager,
+    which closes the session at its end.
+
+    :param dreambooth_conn_id: the connection of type ``dreambooth``.
+    """
+
+    conn_name_attr = "dreambooth_conn_id"
+    default_conn_name = "dreambooth_default"
+    conn_type = "dreambooth"
+    hook_name = "Stable Diffusion API (Dreambooth)"
+
+    def __init__(self, dreambooth_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dreambooth_conn_id = dreambooth_conn_id
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Shape the connection form of Airflow 2.11; Airflow 3 reads the provider info instead."""
+        return {
+            "hidden_fields": ["login", "schema", "port"],
+            "relabeling": {"password": "API key", "host": "Base URL"},
+            "placeholders": {
+                "host": "https://modelslab.com",
+                "extra": '{"api_version": "v4", "timeout": 30}',
+            },
+        }
+
+    def get_conn(self) -> Client:
+        """
+        Return the session with the service, opened at the first call.
+
+        :raises DreamboothConnectionError: if the connection has no key or holds a bad value.
+        """
+        if self._client is None:
+            self._client = Client(read_connection(self.dreambooth_conn_id, self.get_connection))
+        return self._client
+
+    def close(self) -> None:
+        """Close the session; the next call opens a new one and looks the connection up again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def __enter__(self) -> DreamboothHook:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def fetch(self, request_id: int | str) -> Outcome:
+        """
+        Ask for the pictures of one request and return what the service says, as one typed outcome.
+
+        Faults that pass (no connection, HTTP 5xx, rate limit) are tried again twice, after the delay
+        the service asks for, at most 300 seconds; fetching bills nothing. What remains of them is returned as
+        :class:`~airflow_provider_dreambooth.api.replies.Unavailable`, not raised.
+
+        :raises DreamboothInputError: if it is no request id; nothing was sent.
+        :raises DreamboothConnectionError: if the connection cannot be used; nothing was sent.
+        """
+        one = read_request_ids(request_id).order[0]
+        return self._patiently(lambda: self._fetch_once(one))
+
+    def wait(
+        self,
+        request_id: Any,
+        *,
+        timeout: float = 3600.0,
+        policy: PollPolicy | None = None,
+    ) -> Any:
+        """
+        Wait in this process until the pictures are ready.
+
+        :param request_id: an id, a list of ids, or what a generation task returned.
+        :param timeout: seconds from now to the deadline; each request is looked at once more then.
+        :param policy: how patiently to ask; see :class:`~airflow_provider_dreambooth.api.polling.PollPolicy`.
+        :return: for one id a dict with ``request_id``, ``status`` and ``output`` (the links); for a list,
+            a list of these in the order given.
+        :raises DreamboothError: the class tells what a retry does; see
+            :mod:`airflow_provider_dreambooth.exceptions`.
+        """
+        asked = read_request_ids(request_id)
+        began = time.time()
+        batch = Batch(asked.requests, began=began, deadline=began + timeout, policy=policy)
+        while batch.waiting:
+            time.sleep(max(batch.next_due - time.time(), 0.0))
+            self.look(batch)
+        if error := error_of(batch, self.dreambooth_conn_id):
+            raise error
+        results = ready_results(batch, asked)
+        return results[0] if asked.single else results
+
+    def look(self, batch: Batch, until: float = float("inf")) -> None:
+        """
+        Ask once for each request of the batch that is due, ``max_connections`` at a time.
+
+        :param until: epoch seconds; no further request is begun after it.
+        """
+        look(batch, self._fetch_once, most=self.get_conn().config.max_connections, until=until)
+
+    def system_load(self) -> dict[str, Any]:
+        """
+        Return the length of the service's queue: ``queue_num`` and ``queue_time`` as published.
+
+        :raises DreamboothError: if the service does not say.
+        """
+        load: dict[str, Any] = self._document(
+            SYSTEM_LOAD, lambda it: isinstance(it, dict) and "queue_num" in it
+        )
+        return load
+
+    def list_models(self) -> list[dict[str, Any]]:
+        """
+        Return the models this account may use, each a dict with ``model_id``, ``status`` and more.
+
+        :raises DreamboothError: if the service does not say.
+        """
+        models: list[dict[str, Any]] = self._document(MODEL_LIST, lambda it: isinstance(it, list))
+        return models
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Check host and key for Airflow's "Test" button; it asks for a request that cannot be, which bills nothing.
+        """
+        try:
+            place = self.get_conn().config.base_url
+            outcome = self._fetch_once("0")
+        except ValueError as error:
+            return False, str(error)
+        finally:
+            self.close()
+        match outcome:
+            case Ready() | Pending() | Failed():
+                return True, f"{place} answers and accepts the API key"
+            case Refused(kind="key_refused"):
+                return False, f"{place} answers, but it refuses the API key: {outcome.message}"
+            case Refused():
+                return False, f"{place} answers, but it refuses this account: {outcome.message}"
+            case Unavailable(kind="network"):
+                return False, f"Not reachable: {outcome.message}"
+            case Unavailable(kind="unreadable"):
+                return False, f"{place} is not this API: {outcome.message}"
+            case Unavailable():
+                return False, f"{place} cannot answer now: {outcome.message}"
+
+    def _fetch_once(self, request_id: str) -> Outcome:
+        client = self.get_conn()
+        outcome = client.fetch(request_id)
+        if isinstance(outcome, Refused) and outcome.kind == "key_refused":
+            # The key may have been changed while this process waited: look it up once more.
+            renewed = self._renewed(client)
+            if renewed is not client:
+                return renewed.fetch(request_id)
+        return outcome
+
+    def _renewed(self, refused: Client) -> Client:
+        with self._lock:  # several threads of one look may have been refused at once
+            if self._client is refused:
+                config = read_connection(self.dreambooth_conn_id, self.get_connection)
+                if config != refused.config:
+                    self._client = Client(config)
+            return self.get_conn()
+
+    def _document(self, call: Call, is_it: Callable[[Any], bool]) -> Any:
+        def ask() -> Any:
+            answer = self.get_conn().send(call)
+            if not isinstance(answer, Answer):
+                return answer
+            document = answer.json()
+            return document if is_it(document) else answer.outcome()
+
+        document = self._patiently(ask)
+        if is_it(document):
+            return document
+        if not isinstance(document, (Refused, Unavailable)):
+            document = Unavailable("unreadable", "the reply is not what this endpoint is documented to give")
+        found = RequestFailure(call.path, document.kind, document.message)
+        raise error_for([found], conn_id=self.dreambooth_conn_id, total=1)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        result: T = Retrying(
+            retry=retry_if_result(lambda outcome: isinstance(outcome, Unavailable)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_wait_as_told,
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )(ask)
+        return result
+
+
+def _wait_as_told(state: RetryCallState) -> float:
+    """Wait as long as the service asked for, at least a second, doubling."""
+    outcome = state.outcome.result() if state.outcome else None
+    told = outcome.retry_after if isinstance(outcome, Unavailable) else None
+    return max(2.0 ** (state.attempt_number - 1), min(told or 0.0, MAX_SERVER_DELAY))

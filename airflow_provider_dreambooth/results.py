@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a user asks for to what lands in XCom: the same for hook, sensor and operators, in every mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.replies import Ready, Unavailable
+from airflow_provider_dreambooth.api.request_ids import RequestList, parse_request_ids
+from airflow_provider_dreambooth.exceptions import (
+    DreamboothError,
+    DreamboothInputError,
+    RequestFailure,
+    error_for,
+    failure,
+)
+
+
+def read_request_ids(value: object) -> RequestList:
+    """
+    Read a user's ``request_id``.
+
+    :raises DreamboothInputError: if there is no usable id in it. Nothing was sent.
+    """
+    try:
+        return parse_request_ids(value)
+    except ValueError as error:
+        raise DreamboothInputError(f"{error} Nothing was sent.") from None
+
+
+def ready_results(batch: Batch, asked: RequestList) -> list[dict[str, Any]]:
+    """Make the XCom dict of each ready request, in the order in which the user named them."""
+    metas = {request.request_id: request.meta for request in asked.requests}
+    return [
+        _result(request_id, verdict, metas.get(request_id))
+        for request_id in asked.order
+        if isinstance(verdict := batch.verdicts.get(request_id), Ready)
+    ]
+
+
+def failures_of(batch: Batch) -> list[RequestFailure]:
+    """Name each request that gave no pictures, and why."""
+    found = (failure(request_id, verdict) for request_id, verdict in batch.verdicts.items())
+    return [item for item in found if item is not None]
+
+
+def error_of(batch: Batch, conn_id: str) -> DreamboothError | None:
+    """Make the exception for a batch in which something failed; None if everything is ready."""
+    failures = failures_of(batch)
+    if not failures:
+        return None
+    delays = [v.retry_after for v in batch.verdicts.values() if isinstance(v, Unavailable) and v.retry_after]
+    return error_for(
+        failures, conn_id=conn_id, total=len(batch.verdicts), retry_after=max(delays, default=None)
+    )
+
+
+def _result(request_id: str, ready: Ready, meta: Any) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "request_id": request_id,
+        "status": "success",
+        "output": list(ready.output),
+        # Fetch does not repeat what the submit's reply told (seed, prompt used).
+        "meta": ready.meta or meta,
+        "proxy_links": list(ready.proxy_links),
+        "nsfw_content_detected": ready.nsfw_content_detected,
+    }
+    return {key: value for key, value in result.items() if value not in (None, [])}

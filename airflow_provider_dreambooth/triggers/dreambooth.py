@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger: waits in the triggerer for any number of requests, over one shared session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.wording import one_line
+from airflow_provider_dreambooth.client.aio import wait
+from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
+from airflow_provider_dreambooth.hooks.shared import shared_service
+
+EVENT_VERSION = 1
+PROGRESS_SECONDS = 10.0
+"""Shortest time between two progress lines of one trigger: its log goes through the triggerer's one socket."""
+
+
+class DreamboothFetchTrigger(BaseTrigger):
+    """
+    Poll the requests of a batch until each is ready, has failed, or the batch's deadline has passed.
+
+    It yields exactly one event, ``{"version": 1, "batch": {…}, "error": None | {"kind", "message"}}``, where
+    ``batch`` is :meth:`~airflow_provider_dreambooth.api.batch.Batch.to_dict` with a verdict for each
+    request. The deadline is absolute, so a restarted triggerer neither extends nor breaks it: it looks
+    once more, then judges.
+
+    :param dreambooth_conn_id: the connection; the key itself is never among the arguments, which
+        Airflow stores in clear text.
+    :param batch: the stored batch.
+    """
+
+    def __init__(
+        self,
+        dreambooth_conn_id: str = "dreambooth_default",
+        batch: dict[str, Any] | None = None,
+        **later: Any,
+    ) -> None:
+        # A raise in here would end the whole triggerer, so everything is checked in run(). `later` takes
+        # arguments of a newer release that an older triggerer re-creates.
+        super().__init__()
+        self.dreambooth_conn_id = dreambooth_conn_id
+        self.batch = batch
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Name the class and its arguments, JSON primitives all of them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"dreambooth_conn_id": self.dreambooth_conn_id, "batch": self.batch},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, with the session given back before the one event is yielded."""
+        yield TriggerEvent(await self._wait())
+
+    async def _wait(self) -> dict[str, Any]:
+        stored, error = self.batch, None
+        try:
+            batch = Batch.from_dict(self.batch or {})
+            try:
+                async with shared_service(self.dreambooth_conn_id) as service:
+                    self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
+                    await wait(
+                        batch,
+                        service.fetch,
+                        most=service.config.max_connections,
+                        on_change=self._reporter(),
+                    )
+            finally:
+                stored = batch.to_dict()
+        except DreamboothConnectionError as problem:
+            error = {"kind": "connection", "message": str(problem)}
+        except Exception as problem:  # told in the task's log with its cause, and again by the task itself
+            self.log.exception("Waiting broke off")
+            error = {"kind": "unexpected", "message": one_line(f"{type(problem).__name__}: {problem}")}
+        return {"version": EVENT_VERSION, "batch": stored, "error": error}
+
+    def _reporter(self) -> Callable[[str], None]:
+        said_at = time.monotonic()
+
+        def report(progress: str) -> None:
+            nonlocal said_at
+            if time.monotonic() - said_at >= PROGRESS_SECONDS:
+                said_at = time.monotonic()
+                self.log.info("%s", progress)
+
+        return report

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task that waits does before it defers, and after the trigger's event has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.request_ids import RequestList
+from airflow_provider_dreambooth.exceptions import DreamboothConnectionError, DreamboothTransientError
+from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
+from airflow_provider_dreambooth.results import error_of, failures_of, ready_results
+from airflow_provider_dreambooth.triggers.dreambooth import EVENT_VERSION, DreamboothFetchTrigger
+
+FIRST_LOOK = 5.0
+"""Seconds that the first look of a deferrable task may hold its worker slot; the trigger looks at the rest."""
+
+
+def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
+    """
+    Look once, briefly, for what is due; then give the worker slot back if something is still waited for.
+
+    A request with an ``eta`` in the future is not due yet, so that look is not wasted.
+
+    :raises TaskDeferred: unless every request has its verdict.
+    """
+    with DreamboothHook(conn_id) as hook:
+        hook.look(batch, until=time.time() + FIRST_LOOK)
+    if batch.waiting:
+        task.log.info("%s on connection %r; waiting in the triggerer for the rest", batch.progress, conn_id)
+        # No `timeout` for Airflow: the trigger has the deadline and looks once more before it judges,
+        # while Airflow's sweep would fail a finished wait because the triggerer was down meanwhile.
+        task.defer(
+            trigger=DreamboothFetchTrigger(dreambooth_conn_id=conn_id, batch=batch.to_dict()),
+            method_name="execute_complete",
+        )
+
+
+def batch_of_event(event: Mapping[str, Any] | None, conn_id: str) -> Batch:
+    """
+    Read the trigger's event.
+
+    :raises DreamboothConnectionError: if the triggerer could not use the connection.
+    :raises DreamboothTransientError: if the trigger broke off, or its event is not of this release.
+    """
+    if not event or event.get("version") != EVENT_VERSION:
+        raise DreamboothTransientError(
+            f"The triggerer sent an event that this release cannot read (version "
+            f"{event.get('version') if event else None!r}, known is {EVENT_VERSION}): run the same "
+            f"airflow-provider-dreambooth in workers and triggerers, and restart the triggerer after an "
+            f"upgrade. A retry waits for the same ids again and bills nothing."
+        )
+    if error := event.get("error"):
+        if error["kind"] == "connection":
+            raise DreamboothConnectionError(error["message"])
+        raise DreamboothTransientError(
+            f"Waiting on connection {conn_id!r} broke off in the triggerer: {error['message']}. "
+            f"A retry waits for the same ids again and bills nothing."
+        )
+    return Batch.from_dict(event["batch"])
+
+
+def push_and_raise(context: Context, batch: Batch, asked: RequestList, conn_id: str) -> None:
+    """
+    If a request failed, leave what is ready in XCom (``ready``, and ``failed`` with the reasons), then raise.
+
+    :raises DreamboothError: unless everything is ready.
+    """
+    error = error_of(batch, conn_id)
+    if error is None:
+        return
+    ti = context["ti"]
+    ti.xcom_push(key="ready", value=ready_results(batch, asked))
+    ti.xcom_push(key="failed", value=[item.to_dict() for item in failures_of(batch)])
+    raise error
