@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the sandbox remembers of every request; never the key itself."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass
+class Record:
+    """One request.
+
+    :param time: when it came, in seconds since the epoch.
+    :param path: without the query.
+    :param request_id: of the job that it is about, if any.
+    :param key_ok: None if no key came with it.
+    :param answered_as: name of the fault or of the normal reply; None while there is no answer yet.
+    :param http: status of the answer; None if there was none (or not yet).
+    """
+
+    time: float
+    method: str
+    path: str
+    remote_port: int
+    request_id: str | None = None
+    key_ok: bool | None = None
+    answered_as: str | None = None
+    http: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# The record of the request that is being answered: each runs in a task, hence in a context, of its own.
+CURRENT: ContextVar[Record] = ContextVar("record")

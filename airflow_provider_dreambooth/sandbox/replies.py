@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replies of the Stable Diffusion API in their published forms: field names, order, types and misspellings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_dreambooth.sandbox.jobs import Job
+    from airflow_provider_dreambooth.sandbox.orders import Order
+
+Reply = dict[str, Any]
+
+ENTERPRISE = "Get 20x faster image generation using enterprise plan."
+
+PROCESSING: Reply = {"status": "processing", "messege": "try again later.", "output": "", "tip": ENTERPRISE}
+NOT_FOUND: Reply = {
+    "status": "failed",
+    "id": "",
+    "message": "Request not found",
+    "output": "",
+    "tip": ENTERPRISE,
+}
+JOB_FAILED: Reply = {"status": "failed", "id": "", "message": "Failed, Try Again", "output": ""}
+INVALID_KEY: Reply = {
+    "status": "error",
+    "message": "Invalid Api Key",
+    "tip": "1. Make sure you are passing Content-Type: application/json in header. "
+    "2. Make sure you are doing POST request with valid JSON.",
+}
+INVALID_REQUEST: Reply = {
+    "status": "error",
+    "message": "Invalid API Request",
+    "tip": "1. Make sure you are passing Content-Type: application/json in header.",
+}
+RATE_LIMIT_2023: Reply = {
+    "status": "error",
+    "message": "Rate limit exceeded",
+    "tips": "you are sending same request multiple times, spam filter is enabled, "
+    "please wait for 30 seconds and try again",
+}
+MONTHLY_LIMIT: Reply = {"status": "error", "message": "Your monthly limit exceeded"}
+INSUFFICIENT_CREDITS: Reply = {
+    "status": "error",
+    "message": "Insufficient credits. Please add more credits to continue.",
+}
+MODEL_NOT_FOUND: Reply = {"status": "error", "message": "Model id not found"}
+MESSEGE: Reply = {"status": "error", "messege": "Error message"}
+SERVER_ERROR: Reply = {"message": "Server Error"}
+PROMPT_REQUIRED = {"prompt": ["The prompt field is required."]}
+
+
+def validation(errors: Mapping[str, list[str]]) -> Reply:
+    return {"status": "error", "message": dict(errors)}
+
+
+def queue_full(limit: int = 5, retry_after: float = 30) -> Reply:
+    message = f"Rate limit exceeded. Maximum {limit} queued requests allowed."
+    return {"status": "error", "message": message, "retry_after": retry_after}
+
+
+def with_code(code: str) -> Reply:
+    """An error of which only the newer field ``code`` says what it is."""
+    return {"status": "error", "code": code, "message": "The request could not be completed."}
+
+
+def method_not_allowed(method: str, path: str, supported: str) -> Reply:
+    """What Laravel answers to a GET on a POST route (HTTP 405); there is no ``status``."""
+    route = path.lstrip("/")
+    return {
+        "message": f"The {method} method is not supported for route {route}. Supported methods: {supported}."
+    }
+
+
+def route_not_found(path: str) -> Reply:
+    return {"message": f"The route {path.lstrip('/')} could not be found."}
+
+
+def fetch_success(job: Job, output: object) -> Reply:
+    """A finished fetch. The service tells seed and prompt only in the reply to the submit, never here."""
+    return {"status": "success", "id": job.number, "output": output}
+
+
+def submit_processing(dialect: str, job: Job, base: str, links: Sequence[str]) -> Reply:
+    """What a queued submit answers in dialect ``v3``, ``v4`` or ``v6``."""
+    if dialect == "v3":
+        return {
+            "status": "processing",
+            "tip": "for faster speed, keep resolution upto 512x512",
+            "eta": job.eta,
+            "messege": "Try to fetch request after given estimated time",
+            "fetch_result": f"{base}/api/v3/dreambooth/fetch/{job.request_id}",
+            "id": job.number,
+            "output": [],
+        }
+    if dialect == "v4":
+        return {
+            "status": "processing",
+            "tip": "Your image is processing in background, you can get this image using fetch API",
+            "eta": job.eta,
+            "messege": "Try to fetch request after seconds estimated",
+            "webhook_status": "",
+            # One number space for all dialects: a v4 submit names the v3 URL.
+            "fetch_result": f"{base}/api/v3/dreambooth/fetch/{job.request_id}",
+            "id": job.number,
+            "output": [],
+            "meta": _meta_v4(job),
+            "future_links": list(links),
+        }
+    order = job.order
+    meta = {
+        "id": job.request_id,  # a string here, an int at the top
+        "prompt": order.prompt,
+        "model_id": order.model_id,
+        "seed": order.seed,
+        "output": list(links),
+    }
+    return {
+        "status": "processing",
+        "tip": ENTERPRISE,
+        "tip_1": "Your image is processing in background",
+        "eta": job.eta,
+        "messege": "Try to fetch request after seconds estimated",
+        "webhook_status": "",
+        "fetch_result": f"{base}/api/v6/images/fetch/{job.request_id}",
+        "id": job.number,
+        "output": [],
+        "meta": meta,
+        "future_links": list(links),
+    }
+
+
+def submit_success(dialect: str, job: Job, output: object) -> Reply:
+    """What a submit answers whose pictures were ready at once."""
+    if dialect == "v6":
+        return {
+            "status": "success",
+            "generationTime": job.run_time,
+            "id": job.number,
+            "output": output,
+            "proxy_links": output,
+            "nsfw_content_detected": False,
+            "webhook_status": "",
+            "meta": _meta_newer(job),
+            "tip": ENTERPRISE,
+        }
+    return {
+        "status": "success",
+        "generationTime": job.run_time,
+        "id": job.number,
+        "output": output,
+        "meta": _meta_success_v4(job),
+    }
+
+
+def model(model_id: str, base: str) -> Reply:
+    return {
+        "model_id": model_id,
+        "status": "model_ready",
+        "created_at": None,
+        "instance_prompt": f"{model_id} style",
+        "model_name": model_id.replace("-", " ").title(),
+        "description": "A model of the sandbox",
+        "screenshots": f"{base}/pictures/models/{model_id}.png",
+    }
+
+
+def system_load(queued: int, seconds: float) -> Reply:
+    return {"queue_num": queued, "queue_time": round(seconds), "status": "ok"}
+
+
+def request_count(count: int) -> Reply:
+    """Not published: the sandbox's guess."""
+    return {"status": "success", "request_count": count}
+
+
+def model_reload(model_id: str) -> Reply:
+    """Not published: the sandbox's guess."""
+    return {"status": "success", "message": "Model reload started, it takes 2 minutes", "model_id": model_id}
+
+
+def to_json(body: object, *, escape_slashes: bool = False) -> bytes:
+    """``body`` as JSON; ``escape_slashes`` writes ``\\/`` as the newer (PHP) replies do."""
+    text = json.dumps(body)
+    return (text.replace("/", "\\/") if escape_slashes else text).encode()
+
+
+def _meta_v4(job: Job) -> Reply:
+    order = job.order
+    return {
+        "prompt": order.prompt,
+        "model_id": order.model_id,
+        "negative_prompt": order.negative_prompt,
+        "scheduler": order.scheduler,
+        "safety_checker": order.safety_checker,
+        **_drawn(order),
+        "tomesd": "yes",
+        "use_karras_sigmas": "yes",
+        "embeddings": None,
+        "vae": None,
+        "lora": order.lora_model,
+        "lora_strength": 1,
+        "clip_skip": 1,
+        "temp": order.temp,
+        "base64": order.yes_no_base64,
+        "file_prefix": f"{job.file_prefix}.png",
+    }
+
+
+def _meta_success_v4(job: Job) -> Reply:
+    order = job.order
+    return {
+        "prompt": order.prompt,
+        "model_id": order.model_id,
+        "negative_prompt": order.negative_prompt,
+        "scheduler": order.scheduler,
+        "safetychecker": order.safety_checker,
+        **_drawn(order),
+        "full_url": "no",
+        "upscale": "no",
+        "multi_lingual": "no",
+        "panorama": "no",
+        "self_attention": "no",
+        "embeddings": None,
+        "lora": order.lora_model,
+        "outdir": "out",
+        "file_prefix": job.file_prefix,
+    }
+
+
+def _meta_newer(job: Job) -> Reply:
+    order = job.order
+    return {
+        "prompt": order.prompt,
+        "model_id": order.model_id,
+        "safety_checker": order.safety_checker,
+        "W": order.width,
+        "H": order.height,
+        "seed": order.seed,
+        "steps": order.steps,
+        "n_samples": order.samples,
+        "instant_response": "no",
+        "safety_checker_type": "sensitive_content_text",
+        "lora": order.lora_model,
+        "lora_strength": 1,
+        "clip_skip": 1,
+        "temp": order.temp,
+        "base64": order.yes_no_base64,
+        "file_prefix": f"{job.file_prefix}.png",
+    }
+
+
+def _drawn(order: Order) -> Reply:
+    return {
+        "W": order.width,
+        "H": order.height,
+        "guidance_scale": order.guidance_scale,
+        "seed": order.seed,
+        "steps": order.steps,
+        "n_samples": order.samples,
+    }

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sandbox as a context manager: the server runs in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from airflow_provider_dreambooth.sandbox import control
+from airflow_provider_dreambooth.sandbox.journal import Record
+from airflow_provider_dreambooth.sandbox.script import Spec
+from airflow_provider_dreambooth.sandbox.server import build_app
+from airflow_provider_dreambooth.sandbox.service import Service
+from airflow_provider_dreambooth.sandbox.settings import Settings
+
+STOP_PATIENCE = 0.1  # seconds for requests that are being answered when the sandbox stops
+
+
+class Sandbox:
+    """The Stable Diffusion API played on this machine, over real HTTP.
+
+    .. code-block:: python
+
+        with Sandbox(key="sandbox-key") as sandbox:
+            request_id = sandbox.add(prompt="a red fox", ready_in=3.0)
+
+    :param key: the API key, or several.
+    :param port: 0 takes a free one.
+    :param host: the address to listen on.
+    :param certificate: PEM file with certificate and private key, for HTTPS.
+    :param settings: see :class:`~airflow_provider_dreambooth.sandbox.settings.Settings`.
+    :raises RuntimeError: if Pillow is not installed.
+    """
+
+    def __init__(
+        self,
+        key: str | Sequence[str] = "sandbox-key",
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        certificate: str | None = None,
+        **settings: Any,
+    ) -> None:
+        if find_spec("PIL") is None:
+            raise RuntimeError(
+                "The sandbox draws its pictures with Pillow, which is not installed: "
+                "pip install 'airflow-provider-dreambooth[sandbox]'"
+            )
+        self._service = Service([key] if isinstance(key, str) else key, Settings(**settings))
+        self._key = key if isinstance(key, str) else key[0]
+        self._host, self._port, self._certificate = host, port, certificate
+        self._thread: threading.Thread | None = None
+        self._stop: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    # -- running
+
+    def start(self) -> Self:
+        """Start serving. :raises OSError: if the port is taken."""
+        if self._thread is not None:
+            raise RuntimeError("The sandbox is running already.")
+        started: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(started,), name="dreambooth-sandbox", daemon=True
+        )
+        self._thread.start()
+        try:
+            self._port = started.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop serving, also in the middle of an answer. Does nothing if the sandbox is not running."""
+        thread, stop = self._thread, self._stop
+        if thread is None or stop is None:
+            return
+        loop, event = stop
+        loop.call_soon_threadsafe(event.set)
+        thread.join()
+        self._thread = self._stop = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self, started: Future[int]) -> None:
+        try:
+            asyncio.run(self._serve(started))
+        except BaseException as err:
+            if started.done():
+                raise
+            started.set_exception(err)
+
+    async def _serve(self, started: Future[int]) -> None:
+        tls = None
+        if self._certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self._certificate)
+        runner = web.AppRunner(
+            build_app(self._service),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=STOP_PATIENCE,
+        )
+        await runner.setup()
+        assert runner.server is not None
+        protocols = runner.server
+
+        def accept() -> asyncio.Protocol:
+            self._service.connections += 1
+            return protocols()
+
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            listening = await loop.create_server(accept, self._host, self._port, ssl=tls)
+            try:
+                self._stop = loop, stop
+                started.set_result(listening.sockets[0].getsockname()[1])
+                await stop.wait()
+            finally:
+                listening.close()
+        finally:
+            await runner.cleanup()
+
+    # -- what a client needs
+
+    @property
+    def url(self) -> str:
+        """The address: the ``host`` of the connection."""
+        host = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host  # noqa: S104
+        return f"{'https' if self._certificate else 'http'}://{host}:{self._port}"
+
+    @property
+    def connection_json(self) -> str:
+        """The connection for ``AIRFLOW_CONN_DREAMBOOTH_DEFAULT``. It holds the key."""
+        return json.dumps({"conn_type": "dreambooth", "host": self.url, "password": self._key})
+
+    def set_key(self, *keys: str) -> None:
+        """From now on accept these keys and no other."""
+        self._service.set_keys(keys)
+        self._key = keys[0]
+
+    # -- what it is to play
+
+    def add(self, **wishes: Any) -> str:
+        """Add a request, as if it had been submitted, and return its id.
+
+        :param wishes: ``prompt, samples, seed, width, height, model_id, …`` and ``format`` (``png``, ``jpeg``, ``webp``)
+            and ``base64`` (bool) of the pictures; ``ready_in`` seconds (default 0: ready; infinite: see :meth:`finish`);
+            ``eta`` seconds if it is to be wrong; ``request_id``; ``replies``, faults used up one by one by the
+            fetches, before the normal answers; ``ends_as``, what a fetch answers when the time is over;
+            ``picture_faults``, one entry a picture; ``output``, any JSON value instead of the true links.
+        :raises ValueError: for an unknown name, fault or value.
+        """
+        return control.add(self._service, wishes).request_id
+
+    def script(self, endpoint: str, replies: Spec | Sequence[Spec]) -> None:
+        """Answer the next requests to an endpoint with these faults, whatever the id, before any other fault.
+
+        :param endpoint: ``fetch``, ``submit``, ``model_reload``, ``model_list``, ``system_load``, ``request_count``
+            or ``any``.
+        """
+        self._service.script(endpoint, replies)
+
+    def finish(self, request_id: int | str) -> None:
+        """Make a request ready now. :raises KeyError: for an unknown id."""
+        self._service.jobs[str(request_id)].finish()
+
+    # -- what it saw
+
+    @property
+    def journal(self) -> list[Record]:
+        """Every request so far, oldest first; never with the key."""
+        return self._service.journal()
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were accepted."""
+        return self._service.connections
+
+    def fetches(self, request_id: int | str) -> int:
+        """How many fetches came for an id."""
+        return self._service.fetches(request_id)
+
+    def picture_requests(self, request_id: int | str, index: int = 0) -> int:
+        """How many requests came for a picture."""
+        return self._service.jobs[str(request_id)].picture_requests[index]
+
+    def accepted(self, key: str | None = None) -> int:
+        """How many submits were accepted (the service would have billed them), with one key or with all."""
+        return self._service.accepted(None if key is None else self._service.account(key))

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API over HTTP: reads a request, checks the key, and answers as planned or as the endpoint does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from airflow_provider_dreambooth.sandbox import control, pictures, replies, sending
+from airflow_provider_dreambooth.sandbox.endpoints import TABLE, Answer, Endpoint, Question, answer
+from airflow_provider_dreambooth.sandbox.faults import FAULTS
+from airflow_provider_dreambooth.sandbox.journal import CURRENT, Record
+from airflow_provider_dreambooth.sandbox.script import Plan
+from airflow_provider_dreambooth.sandbox.service import Service
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BODY_LIMIT = 64 * 2**20  # a submit may carry pictures as base64
+
+
+def build_app(service: Service) -> web.Application:
+    """The whole sandbox as an aiohttp application."""
+    app = web.Application(middlewares=[_journal(service)], client_max_size=BODY_LIMIT)
+    app.router.add_routes([web.post(endpoint.path, _handler(service, endpoint)) for endpoint in TABLE])
+    app.router.add_routes(pictures.routes(service))
+    app.router.add_routes(control.routes(service))
+    return app
+
+
+def _journal(service: Service) -> Middleware:
+    """Writes every request to the journal, and says 404 and 405 as Laravel does."""
+
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(control.PREFIX):
+            return await handler(request)
+        body = await _json(request)
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        record = Record(time.time(), request.method, request.path, peer[1] if peer else 0)
+        key = body.get("key") if isinstance(body, dict) else None
+        record.key_ok = None if key is None else service.account(key) is not None
+        CURRENT.set(record)
+        service.write(record)
+        try:
+            response = await handler(request)
+        except web.HTTPMethodNotAllowed as err:
+            supported = ", ".join(sorted(err.allowed_methods))
+            record.answered_as = "method_not_allowed"
+            text = replies.method_not_allowed(request.method, request.path, supported)
+            response = sending.reply(text, 405, {"Allow": supported})
+        except web.HTTPNotFound:
+            record.answered_as = "route_not_found"
+            response = sending.reply(replies.route_not_found(request.path), 404)
+        gone = request.transport is None or request.transport.is_closing()
+        record.http = None if gone and not response.prepared else response.status
+        return response
+
+    return keep
+
+
+async def _json(request: web.Request) -> Any:
+    """The body, None if it is not JSON or not called so."""
+    if request.content_type != "application/json":
+        return None
+    try:
+        return json.loads(await request.read())
+    except ValueError:
+        return None
+
+
+def _handler(service: Service, endpoint: Endpoint) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        record, body = CURRENT.get(), await _json(request)
+        if endpoint.purpose == "fetch":
+            asked = body.get("request_id") if isinstance(body, dict) else None
+            record.request_id = str(request.match_info.get("id") or asked or "")
+            service.count_fetch(record.request_id)
+        plan = service.scripted(endpoint.purpose)
+        if plan is None and not isinstance(body, dict):
+            return _send(record, Answer("invalid_request", replies.INVALID_REQUEST))
+        account = service.account(body.get("key")) if isinstance(body, dict) else None
+        if plan is None and account is None:
+            http = service.settings.wrong_key_http
+            return _send(record, Answer("invalid_key", replies.INVALID_KEY, http))
+        base = str(request.url.origin())
+        asked_of_us = body if isinstance(body, dict) else {}
+        question = Question(endpoint, base, asked_of_us, record.request_id or "", account or 0)
+        return await _play(request, service, question, plan or _fault_of_fetch(service, question))
+
+    return handle
+
+
+def _fault_of_fetch(service: Service, question: Question) -> Plan | None:
+    """What is to go wrong with this request because of its id."""
+    job = service.job(question.request_id, may_add=True) if question.endpoint.purpose == "fetch" else None
+    if job is None:
+        return None
+    planned = service.fault_of_fetch(job)
+    if planned is None and job.ready:
+        planned = job.ends_as
+    return planned
+
+
+async def _play(
+    request: web.Request, service: Service, question: Question, plan: Plan | None
+) -> web.StreamResponse:
+    """Answer normally, or as planned."""
+    record = CURRENT.get()
+    if plan is None:
+        return _send(record, answer(service, question))
+    record.answered_as = plan.fault.name
+    await asyncio.sleep(plan.delay)
+    match plan.fault.manner:
+        case "success":
+            return _send(record, answer(service, question, plan.body), plan)
+        case "normal":
+            return _send(record, answer(service, question))
+        case "delay":
+            await asyncio.sleep(plan.value)
+            return _send(record, answer(service, question))
+        case "drop":
+            return sending.drop(request)
+        case "lost":
+            answer(service, question)
+            return sending.drop(request)
+        case "hang":
+            return await sending.hang(request, plan.value)
+        case "cut":
+            whole = sending.reply(answer(service, question).body)
+            assert isinstance(whole.body, bytes)
+            return await sending.part(request, whole, len(whole.body) // 2)
+    return sending.as_planned(plan)
+
+
+def _send(record: Record, said: Answer, plan: Plan | None = None) -> web.Response:
+    # "success_string" says more than "success", but not where the id is unknown after all.
+    record.answered_as = plan.fault.name if plan and said.name == "success" else said.name
+    http = plan.http if plan and plan.http != FAULTS[plan.fault.name].http else said.http
+    return sending.reply(said.body, http, plan.headers if plan else None, escape_slashes=said.escape_slashes)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a sandbox behaves: every knob in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_dreambooth.sandbox.faults import FAULTS
+
+MODELS = ("midjourney", "f222-diffusion", "flux", "sdxl", "realistic-vision-v51", "dream-shaper-v8")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The behaviour of a sandbox. Times are in seconds.
+
+    :param seed: of the pictures, of run times drawn from a range and of the faults at random.
+    :param run_time: how long a submitted (with ``any_id``: an unknown) request takes; a pair is a range.
+    :param max_parallel: how many jobs run at a time, the others wait; None for no limit.
+    :param max_queued: how many unfinished requests an account may have, else ``queue_full_2025``; None: any.
+    :param eta_error: the etas told are the true ones times this.
+    :param speed: run times and etas pass so many times faster.
+    :param fault_rate: the share of fetches (0..1) that fail at random, drawn from ``faults``.
+    :param faults: names of :data:`FAULTS`; None for all transient ones that answer at once.
+    :param any_id: an unknown id becomes a job at its first fetch, instead of ``Request not found``.
+    :param models: ids of the models that exist.
+    :param wrong_key_http: HTTP status of ``Invalid Api Key``.
+    :param spam_filter: refuse an identical submit within 30 seconds, as the service of 2023 did.
+    :param first_id: the first request id given.
+    """
+
+    seed: int = 0
+    run_time: float | tuple[float, float] = (2.0, 8.0)
+    max_parallel: int | None = None
+    max_queued: int | None = None
+    eta_error: float = 1.0
+    speed: float = 1.0
+    fault_rate: float = 0.0
+    faults: tuple[str, ...] | None = None
+    any_id: bool = False
+    models: tuple[str, ...] = MODELS
+    wrong_key_http: int = 200
+    spam_filter: bool = False
+    first_id: int = 13443927
+
+    def __post_init__(self) -> None:
+        if self.speed <= 0:
+            raise ValueError("speed is above 0.")
+        if not 0 <= self.fault_rate <= 1:
+            raise ValueError("fault_rate is a share from 0 to 1.")
+        unknown = set(self.faults or ()) - set(FAULTS)
+        if unknown:
+            raise ValueError(f"No fault is named {', '.join(sorted(unknown))}.")
+
+    @property
+    def random_faults(self) -> tuple[str, ...]:
+        """The faults that may come at random."""
+        return self.faults or tuple(name for name, fault in FAULTS.items() if fault.transient)
