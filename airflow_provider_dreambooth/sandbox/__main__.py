@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m airflow_provider_dreambooth.sandbox``: the sandbox on the command line."""
 
+# ruff: noqa: T201 - a command line talks by printing
+
 from __future__ import annotations
 
 import argparse
@@ -72,16 +74,32 @@ def _parser() -> argparse.ArgumentParser:
     option = parser.add_argument
     option("--port", type=int, default=8765, help="0 takes a free one")
     option("--host", default="127.0.0.1", help="address to listen on")
-    option("--key", action="append", help="API key that is accepted (repeat for several); sandbox-key if none is given")
+    option(
+        "--key",
+        action="append",
+        help="API key that is accepted (repeat for several); sandbox-key if none is given",
+    )
     option("--certificate", help="PEM file with certificate and private key, for HTTPS")
     option("--seed", type=int, default=0, help="of pictures, run times and faults at random")
-    option("--run-time", type=float, nargs="+", default=[2.0, 8.0], metavar="SECONDS", help="of a submit; two are a range")
+    option(
+        "--run-time",
+        type=float,
+        nargs="+",
+        default=[2.0, 8.0],
+        metavar="SECONDS",
+        help="of a submit; two are a range",
+    )
     option("--max-parallel", type=int, help="jobs that run at a time; the others wait")
     option("--max-queued", type=int, help="unfinished requests of an account; over it submits are refused")
     option("--eta-error", type=float, default=1.0, help="etas told are the true ones times this")
     option("--speed", type=float, default=1.0, help="run times and etas pass so many times faster")
     option("--fault-rate", type=float, default=0.0, help="share of fetches that fail at random, 0 to 1")
-    option("--fault", action="append", default=[], help="a fault to draw from at random (repeat); all transient ones if none is given")
+    option(
+        "--fault",
+        action="append",
+        default=[],
+        help="a fault to draw from at random (repeat); all transient ones if none is given",
+    )
     option("--any-id", action="store_true", help="an unknown id becomes a job at its first fetch")
     option("--model", action="append", default=[], help="one more model id that exists (repeat)")
     option("--wrong-key-http", type=int, default=200, help="HTTP status of Invalid Api Key")

@@ -3,35 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from airflow_provider_dreambooth.sandbox.jobs import Job
-from airflow_provider_dreambooth.sandbox.orders import Order
-from airflow_provider_dreambooth.sandbox.service import Service
+from airflow_provider_dreambooth.sandbox.wishes import add
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from airflow_provider_dreambooth.sandbox.service import Service
 
 PREFIX = "/sandbox/"
-ORDER_FIELDS = frozenset(field.name for field in fields(Order))
-JOB_FIELDS = frozenset({"ready_in", "eta", "request_id", "replies", "picture_faults", "output", "ends_as"})
-
-
-def add(service: Service, wishes: Mapping[str, Any]) -> Job:
-    """A new job from the parameters of :meth:`Sandbox.add`.
-
-    :raises ValueError: for an unknown name or a bad value.
-    """
-    unknown = wishes.keys() - ORDER_FIELDS - JOB_FIELDS
-    if unknown:
-        raise ValueError(f"A request has no {', '.join(sorted(unknown))}.")
-    order = {name: value for name, value in wishes.items() if name in ORDER_FIELDS and value is not None}
-    job = {name: value for name, value in wishes.items() if name in JOB_FIELDS}
-    return service.add(Order(**order), **{"ready_in": 0.0, **job})
 
 
 def routes(service: Service) -> list[web.RouteDef]:
+    """Return the routes under ``/sandbox``."""
+
     def said(act: Callable[[dict[str, Any]], object]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
@@ -42,7 +30,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         return handle
 
     def requests(wishes: dict[str, Any]) -> object:
-        job = add(service, wishes)
+        job = add(service, **wishes)
         return {"request_id": job.request_id, "eta": job.eta}
 
     def script(wishes: dict[str, Any]) -> object:
@@ -53,7 +41,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         service.set_keys([wishes["key"]])
         return {"status": "ok"}
 
-    async def journal(request: web.Request) -> web.Response:
+    async def journal(_: web.Request) -> web.Response:
         return web.json_response([record.to_dict() for record in service.journal()])
 
     async def one(request: web.Request) -> web.Response:

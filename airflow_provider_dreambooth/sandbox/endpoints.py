@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dreambooth.sandbox import replies
 from airflow_provider_dreambooth.sandbox.orders import Order, read_order
-from airflow_provider_dreambooth.sandbox.service import Service
+
+if TYPE_CHECKING:
+    from airflow_provider_dreambooth.sandbox.service import Service
 
 Shape = Callable[[replies.Reply], replies.Reply]
 
@@ -106,24 +108,24 @@ def _submit(service: Service, question: Question, shape: Shape | None) -> Answer
     return Answer("success", shape(reply) if shape else reply, escape_slashes=dialect == "v6")
 
 
-def _model_reload(service: Service, question: Question, shape: Shape | None) -> Answer:
+def _model_reload(service: Service, question: Question, _shape: Shape | None) -> Answer:
     model_id = str(question.body.get("model_id") or "")
     if model_id not in service.settings.models:
         return Answer("model_not_found", replies.MODEL_NOT_FOUND)
     return Answer("model_reload", replies.model_reload(model_id))
 
 
-def _model_list(service: Service, question: Question, shape: Shape | None) -> Answer:
+def _model_list(service: Service, question: Question, _shape: Shape | None) -> Answer:
     return Answer("model_list", [replies.model(name, question.base) for name in service.settings.models])
 
 
-def _system_load(service: Service, question: Question, shape: Shape | None) -> Answer:
+def _system_load(service: Service, _question: Question, _shape: Shape | None) -> Answer:
     in_flight = service.in_flight()
     seconds = max((job.eta for job in in_flight), default=0)
     return Answer("system_load", replies.system_load(len(in_flight), seconds))
 
 
-def _request_count(service: Service, question: Question, shape: Shape | None) -> Answer:
+def _request_count(service: Service, question: Question, _shape: Shape | None) -> Answer:
     return Answer("request_count", replies.request_count(len(service.in_flight(question.account))))
 
 

@@ -49,6 +49,7 @@ class Job:
 
     @property
     def ready(self) -> bool:
+        """Whether the run time is over."""
         return time.monotonic() >= self.ready_at
 
     def finish(self) -> None:

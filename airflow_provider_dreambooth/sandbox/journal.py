@@ -30,6 +30,7 @@ class Record:
     http: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
         return asdict(self)
 
 

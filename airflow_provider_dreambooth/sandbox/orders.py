@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dreambooth.sandbox.replies import PROMPT_REQUIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SUFFIX: dict[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 PICTURES_NEEDED = {"text2img": (), "img2img": ("init_image",), "inpaint": ("init_image", "mask_image")}
@@ -24,7 +26,7 @@ class Order:
     width: int = 512
     height: int = 512
     samples: int = 1
-    seed: int = 0
+    seed: int | None = None  # the job's seed then follows from its id
     steps: int = 20
     guidance_scale: float = 7.5
     scheduler: str = "UniPCMultistepScheduler"
@@ -42,6 +44,7 @@ class Order:
 
     @property
     def yes_no_base64(self) -> str:
+        """The switch ``base64`` in the service's own words."""
         return "yes" if self.base64 else "no"
 
 
@@ -85,7 +88,7 @@ def read_order(kind: str, body: Mapping[str, Any]) -> Order | dict[str, list[str
         height=numbers["height"],
         samples=numbers["samples"],
         steps=numbers["steps"],
-        seed=numbers["seed"],
+        seed=numbers["seed"] or None,
     )
 
 

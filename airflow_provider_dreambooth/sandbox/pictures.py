@@ -7,20 +7,25 @@ import asyncio
 import base64
 import re
 import time
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from airflow_provider_dreambooth.sandbox import sending
 from airflow_provider_dreambooth.sandbox.faults import HTML, PICTURE_FAULTS
-from airflow_provider_dreambooth.sandbox.jobs import Job
-from airflow_provider_dreambooth.sandbox.journal import CURRENT, Record
-from airflow_provider_dreambooth.sandbox.script import Plan
-from airflow_provider_dreambooth.sandbox.service import Service
+from airflow_provider_dreambooth.sandbox.journal import CURRENT
+
+if TYPE_CHECKING:
+    from airflow_provider_dreambooth.sandbox.jobs import Job
+    from airflow_provider_dreambooth.sandbox.script import Plan
+    from airflow_provider_dreambooth.sandbox.service import Service
 
 MODEL_PICTURE = (256, 256)
 
 
 def routes(service: Service) -> list[web.RouteDef]:
+    """Return the routes under ``/pictures``."""
+
     async def picture(request: web.Request) -> web.StreamResponse:
         name = re.fullmatch(r"([0-9a-f-]{36})-(\d+)\.\w+", request.match_info["name"])
         job = service.job_of_picture(name[1]) if name else None
@@ -30,7 +35,7 @@ def routes(service: Service) -> list[web.RouteDef]:
             record.answered_as = "no_picture"
             return _missing()
         record.request_id = job.request_id
-        return await _serve(request, job, index, record)
+        return await _serve(request, job, index)
 
     async def model(request: web.Request) -> web.StreamResponse:
         CURRENT.get().answered_as = "picture"
@@ -41,60 +46,59 @@ def routes(service: Service) -> list[web.RouteDef]:
     return [web.get("/pictures/generations/{name}", picture), web.get("/pictures/models/{name}.png", model)]
 
 
-async def _serve(request: web.Request, job: Job, index: int, record: Record) -> web.StreamResponse:
-    plan = job.picture_faults[index].next() if index < len(job.picture_faults) else None
-    job.picture_requests[index] += 1
-    first = job.picture_first[index] = job.picture_first[index] or time.monotonic()
-    if plan is None or (
-        plan.fault.manner == "late" and not _still_late(plan, job.picture_requests[index], first)
-    ):
+async def _serve(request: web.Request, job: Job, index: int) -> web.StreamResponse:
+    record, plan = CURRENT.get(), _plan(job, index)
+    if plan is None:
         record.answered_as = "picture"
-        return await _file(job, index)
+        body, content_type = await _file(job, index)
+        return sending.reply(body, content_type=content_type)
     record.answered_as = plan.fault.name
-    await asyncio.sleep(plan.delay)
+    instead = await sending.instead(request, plan)
+    if instead is not None:
+        return instead
+    body, content_type = await _file(job, index)
     match plan.fault.manner:
-        case "drop":
-            return sending.drop(request)
-        case "hang":
-            return await sending.hang(request, plan.value)
-        case "huge":
-            return await sending.zeros(request, plan.value, tell_length=plan.fault.name == "huge")
-        case "reply" | "late" | "redirect":
-            return sending.as_planned(plan)
-    whole = await _file(job, index)
-    assert isinstance(whole.body, bytes)
-    match plan.fault.manner:
-        case "delay":
-            await asyncio.sleep(plan.value)
         case "lost":
             return sending.drop(request)
         case "cut":
-            return await sending.part(request, whole, plan.value)
+            return await sending.part(request, body, content_type, plan.value)
         case "stalled":
-            return await sending.part(request, whole, len(whole.body) // 2, silence=plan.value)
+            return await sending.part(request, body, content_type, len(body) // 2, silence=plan.value)
         case "short":
-            whole.body = whole.body[: plan.value]
+            body = body[: plan.value]
         case "relabelled":
-            whole.headers["Content-Type"] = plan.value
-    return whole
+            content_type = plan.value
+    return sending.reply(body, content_type=content_type)
 
 
-def _still_late(plan: Plan, requests: int, first: float) -> bool:
-    late_by_count = plan.fault is PICTURE_FAULTS["late"]
-    return bool(requests <= plan.value if late_by_count else time.monotonic() - first < plan.value)
+def _plan(job: Job, index: int) -> Plan | None:
+    """Count the request, and say what is to go wrong with it."""
+    job.picture_requests[index] += 1
+    first = job.picture_first[index] = job.picture_first[index] or time.monotonic()
+    plan = job.picture_faults[index].next() if index < len(job.picture_faults) else None
+    if plan is None or plan.fault.manner == "normal":
+        return None
+    if plan.fault.name == "late" and job.picture_requests[index] > plan.value:
+        return None
+    if plan.fault.name == "late_seconds" and time.monotonic() - first > plan.value:
+        return None
+    return plan
 
 
 def _missing() -> web.Response:
     return sending.reply(PICTURE_FAULTS["gone"].body, 404, content_type=HTML)
 
 
-async def _file(job: Job, index: int) -> web.Response:
+async def _file(job: Job, index: int) -> tuple[bytes, str]:
+    """The bytes of a picture and their true content type."""
     order = job.order
     title = f"{job.request_id} · {index}"
-    picture = await _draw(title, order.prompt, order.seed + index, order.width, order.height, order.format)
+    picture = await _draw(
+        title, order.prompt, (order.seed or 0) + index, order.width, order.height, order.format
+    )
     if order.base64:
-        return sending.reply(base64.b64encode(picture), content_type="text/plain")
-    return sending.reply(picture, content_type=f"image/{order.format}")
+        return base64.b64encode(picture), "text/plain"
+    return picture, f"image/{order.format}"
 
 
 async def _draw(title: str, prompt: str, seed: int, width: int, height: int, format: str = "png") -> bytes:  # noqa: A002

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replies of the Stable Diffusion API in their published forms: field names, order, types and misspellings."""
+"""The replies of the Stable Diffusion API in their published forms: names, order, types and misspellings."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow_provider_dreambooth.sandbox.jobs import Job
     from airflow_provider_dreambooth.sandbox.orders import Order
 
@@ -50,13 +51,16 @@ MODEL_NOT_FOUND: Reply = {"status": "error", "message": "Model id not found"}
 MESSEGE: Reply = {"status": "error", "messege": "Error message"}
 SERVER_ERROR: Reply = {"message": "Server Error"}
 PROMPT_REQUIRED = {"prompt": ["The prompt field is required."]}
+VALIDATION: Reply = {"status": "error", "message": PROMPT_REQUIRED}
 
 
 def validation(errors: Mapping[str, list[str]]) -> Reply:
+    """An error whose ``message`` is an object of lists."""
     return {"status": "error", "message": dict(errors)}
 
 
 def queue_full(limit: int = 5, retry_after: float = 30) -> Reply:
+    """The queue of the account is full; ``retry_after`` is in seconds."""
     message = f"Rate limit exceeded. Maximum {limit} queued requests allowed."
     return {"status": "error", "message": message, "retry_after": retry_after}
 
@@ -75,6 +79,7 @@ def method_not_allowed(method: str, path: str, supported: str) -> Reply:
 
 
 def route_not_found(path: str) -> Reply:
+    """What Laravel answers where there is no route (HTTP 404); there is no ``status``."""
     return {"message": f"The route {path.lstrip('/')} could not be found."}
 
 
@@ -156,6 +161,7 @@ def submit_success(dialect: str, job: Job, output: object) -> Reply:
 
 
 def model(model_id: str, base: str) -> Reply:
+    """One entry of the list of models."""
     return {
         "model_id": model_id,
         "status": "model_ready",
@@ -168,6 +174,7 @@ def model(model_id: str, base: str) -> Reply:
 
 
 def system_load(queued: int, seconds: float) -> Reply:
+    """How many jobs wait or run, and for how many seconds."""
     return {"queue_num": queued, "queue_time": round(seconds), "status": "ok"}
 
 
@@ -182,7 +189,7 @@ def model_reload(model_id: str) -> Reply:
 
 
 def to_json(body: object, *, escape_slashes: bool = False) -> bytes:
-    """``body`` as JSON; ``escape_slashes`` writes ``\\/`` as the newer (PHP) replies do."""
+    """``body`` as JSON; ``escape_slashes`` as in the newer replies, which PHP wrote."""
     text = json.dumps(body)
     return (text.replace("/", "\\/") if escape_slashes else text).encode()
 

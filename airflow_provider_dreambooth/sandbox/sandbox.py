@@ -7,20 +7,23 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future
 from importlib.util import find_spec
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from aiohttp import web
 
-from airflow_provider_dreambooth.sandbox import control
-from airflow_provider_dreambooth.sandbox.journal import Record
-from airflow_provider_dreambooth.sandbox.script import Spec
 from airflow_provider_dreambooth.sandbox.server import build_app
 from airflow_provider_dreambooth.sandbox.service import Service
 from airflow_provider_dreambooth.sandbox.settings import Settings
+from airflow_provider_dreambooth.sandbox.wishes import Wishes, add
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from airflow_provider_dreambooth.sandbox.journal import Record
+    from airflow_provider_dreambooth.sandbox.script import Spec
 
 STOP_PATIENCE = 0.1  # seconds for requests that are being answered when the sandbox stops
 
@@ -58,6 +61,7 @@ class Sandbox:
         self._service = Service([key] if isinstance(key, str) else key, Settings(**settings))
         self._key = key if isinstance(key, str) else key[0]
         self._host, self._port, self._certificate = host, port, certificate
+        self._switch = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
@@ -65,30 +69,30 @@ class Sandbox:
 
     def start(self) -> Self:
         """Start serving. :raises OSError: if the port is taken."""
-        if self._thread is not None:
-            raise RuntimeError("The sandbox is running already.")
-        started: Future[int] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(started,), name="dreambooth-sandbox", daemon=True
-        )
-        self._thread.start()
-        try:
+        with self._switch:
+            if self._thread is not None:
+                raise RuntimeError("The sandbox is running already.")
+            started: Future[int] = Future()
+            thread = threading.Thread(
+                target=self._run, args=(started,), name="dreambooth-sandbox", daemon=True
+            )
+            thread.start()
             self._port = started.result()
-        except BaseException:
-            self._thread.join()
-            self._thread = None
-            raise
+            self._thread = thread
         return self
 
     def stop(self) -> None:
-        """Stop serving, also in the middle of an answer. Does nothing if the sandbox is not running."""
-        thread, stop = self._thread, self._stop
-        if thread is None or stop is None:
-            return
-        loop, event = stop
-        loop.call_soon_threadsafe(event.set)
-        thread.join()
-        self._thread = self._stop = None
+        """Stop serving, also in the middle of an answer. Does nothing if the sandbox is not running.
+
+        Started again, it serves at the same address and remembers everything.
+        """
+        with self._switch:
+            if self._thread is None or self._stop is None:
+                return
+            loop, event = self._stop
+            loop.call_soon_threadsafe(event.set)
+            self._thread.join()
+            self._thread = self._stop = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -118,12 +122,10 @@ class Sandbox:
             shutdown_timeout=STOP_PATIENCE,
         )
         await runner.setup()
-        assert runner.server is not None
-        protocols = runner.server
 
         def accept() -> asyncio.Protocol:
             self._service.connections += 1
-            return protocols()
+            return cast("web.Server", runner.server)()
 
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -157,23 +159,19 @@ class Sandbox:
 
     # -- what it is to play
 
-    def add(self, **wishes: Any) -> str:
+    def add(self, **wishes: Unpack[Wishes]) -> str:
         """Add a request, as if it had been submitted, and return its id.
 
-        :param wishes: ``prompt, samples, seed, width, height, model_id, …`` and ``format`` (``png``, ``jpeg``, ``webp``)
-            and ``base64`` (bool) of the pictures; ``ready_in`` seconds (default 0: ready; infinite: see :meth:`finish`);
-            ``eta`` seconds if it is to be wrong; ``request_id``; ``replies``, faults used up one by one by the
-            fetches, before the normal answers; ``ends_as``, what a fetch answers when the time is over;
-            ``picture_faults``, one entry a picture; ``output``, any JSON value instead of the true links.
+        :param wishes: see :class:`~airflow_provider_dreambooth.sandbox.wishes.Wishes`.
         :raises ValueError: for an unknown name, fault or value.
         """
-        return control.add(self._service, wishes).request_id
+        return add(self._service, **wishes).request_id
 
     def script(self, endpoint: str, replies: Spec | Sequence[Spec]) -> None:
         """Answer the next requests to an endpoint with these faults, whatever the id, before any other fault.
 
-        :param endpoint: ``fetch``, ``submit``, ``model_reload``, ``model_list``, ``system_load``, ``request_count``
-            or ``any``.
+        :param endpoint: ``fetch``, ``submit``, ``model_reload``, ``model_list``, ``system_load``,
+            ``request_count`` or ``any``.
         """
         self._service.script(endpoint, replies)
 

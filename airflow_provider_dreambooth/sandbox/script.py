@@ -149,9 +149,10 @@ def picture_scripts(specs: Spec | Iterable[Any]) -> tuple[tuple[Script, ...], tu
     :raises ValueError: as :class:`Script`.
     """
     entries = (specs,) if specs is None or isinstance(specs, str | Mapping) else tuple(specs)
-    scripts = tuple(
-        Script(entry, PICTURE_FAULTS, times=1 if isinstance(entry, list | tuple) else None)
-        for entry in entries
-    )
+    scripts = []
+    for entry in entries:
+        times = 1 if isinstance(entry, list | tuple) else None
+        scripts.append(Script(entry, PICTURE_FAULTS, times=times))
     firsts = [script.peek() for script in scripts]
-    return scripts, tuple(plan.value if plan and plan.fault.name == "wrong_suffix" else "" for plan in firsts)
+    suffixes = [plan.value if plan and plan.fault.name == "wrong_suffix" else "" for plan in firsts]
+    return tuple(scripts), tuple(suffixes)

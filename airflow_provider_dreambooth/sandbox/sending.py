@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from airflow_provider_dreambooth.sandbox.faults import JSON, Fault
+from airflow_provider_dreambooth.sandbox.faults import JSON
 from airflow_provider_dreambooth.sandbox.replies import to_json
-from airflow_provider_dreambooth.sandbox.script import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_dreambooth.sandbox.script import Plan
 
 CHUNK = 64 * 1024
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -32,18 +36,27 @@ def reply(
     return web.Response(body=body, status=http, headers={"Content-Type": content_type, **(headers or {})})
 
 
-def as_planned(plan: Plan) -> web.Response:
-    """The answer of a fault whose manner is ``reply``, ``late`` or ``redirect``."""
-    headers = dict(plan.headers)
-    if plan.fault.manner == "redirect":
-        headers["Location"] = plan.value
-    return reply(plan.body, plan.http, headers, _content_type(plan.fault, plan.body))
-
-
-def _content_type(fault: Fault, body: object) -> str:
-    if fault.name == "raw" and isinstance(body, str):
-        return "text/plain"
-    return fault.content_type
+async def instead(request: web.Request, plan: Plan) -> web.StreamResponse | None:
+    """What goes out instead of the true answer; None, in due time, if the true answer is needed."""
+    await asyncio.sleep(plan.delay)
+    match plan.fault.manner:
+        case "delay":
+            await asyncio.sleep(plan.value)
+        case "drop":
+            return drop(request)
+        case "hang":
+            await asyncio.sleep(plan.value)
+            return drop(request)
+        case "huge":
+            return await zeros(request, plan.value, tell_length=plan.fault.name == "huge")
+        case "redirect":
+            headers = {**plan.headers, "Location": plan.value}
+            return reply(plan.body, plan.http, headers, plan.fault.content_type)
+        case "reply" | "late":
+            own_words = plan.fault.name == "raw" and isinstance(plan.body, str)
+            content_type = "text/plain" if own_words else plan.fault.content_type
+            return reply(plan.body, plan.http, plan.headers, content_type)
+    return None
 
 
 def drop(request: web.Request) -> web.Response:
@@ -53,21 +66,14 @@ def drop(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def hang(request: web.Request, seconds: float) -> web.Response:
-    """Say nothing for a while, then close the socket."""
-    await asyncio.sleep(seconds)
-    return drop(request)
-
-
 async def part(
-    request: web.Request, whole: web.Response, count: int, *, silence: float = 0
+    request: web.Request, body: bytes, content_type: str, count: int, *, silence: float = 0
 ) -> web.StreamResponse:
-    """Tell the length of ``whole``, send ``count`` bytes of it, be silent (seconds), and close the socket."""
-    assert isinstance(whole.body, bytes)
-    response = web.StreamResponse(status=whole.status, headers=whole.headers)
-    response.content_length = len(whole.body)
+    """Tell the length of ``body``, send ``count`` bytes of it, be silent (seconds), and close the socket."""
+    response = web.StreamResponse(headers={"Content-Type": content_type})
+    response.content_length = len(body)
     await response.prepare(request)
-    await response.write(whole.body[:count])
+    await response.write(body[:count])
     await asyncio.sleep(silence)
     drop(request)
     return response

@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from airflow_provider_dreambooth.sandbox import control, pictures, replies, sending
 from airflow_provider_dreambooth.sandbox.endpoints import TABLE, Answer, Endpoint, Question, answer
-from airflow_provider_dreambooth.sandbox.faults import FAULTS
+from airflow_provider_dreambooth.sandbox.faults import JSON
 from airflow_provider_dreambooth.sandbox.journal import CURRENT, Record
-from airflow_provider_dreambooth.sandbox.script import Plan
-from airflow_provider_dreambooth.sandbox.service import Service
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Middleware
+
+    from airflow_provider_dreambooth.sandbox.script import Plan
+    from airflow_provider_dreambooth.sandbox.service import Service
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY_LIMIT = 64 * 2**20  # a submit may carry pictures as base64
@@ -114,31 +117,21 @@ async def _play(
     if plan is None:
         return _send(record, answer(service, question))
     record.answered_as = plan.fault.name
-    await asyncio.sleep(plan.delay)
-    match plan.fault.manner:
-        case "success":
-            return _send(record, answer(service, question, plan.body), plan)
-        case "normal":
-            return _send(record, answer(service, question))
-        case "delay":
-            await asyncio.sleep(plan.value)
-            return _send(record, answer(service, question))
-        case "drop":
-            return sending.drop(request)
-        case "lost":
-            answer(service, question)
-            return sending.drop(request)
-        case "hang":
-            return await sending.hang(request, plan.value)
-        case "cut":
-            whole = sending.reply(answer(service, question).body)
-            assert isinstance(whole.body, bytes)
-            return await sending.part(request, whole, len(whole.body) // 2)
-    return sending.as_planned(plan)
+    instead = await sending.instead(request, plan)
+    if instead is not None:
+        return instead
+    shape = plan.body if plan.fault.manner == "success" else None
+    said = answer(service, question, shape)
+    if plan.fault.manner == "lost":
+        return sending.drop(request)
+    if plan.fault.manner == "cut":
+        body = replies.to_json(said.body)
+        return await sending.part(request, body, JSON, len(body) // 2)
+    # A fault that makes a success out of the answer has its name only where there is a job to be ready.
+    name = plan.fault.name if shape and said.name == "success" else said.name
+    return _send(record, replace(said, name=name, http=plan.http), plan.headers)
 
 
-def _send(record: Record, said: Answer, plan: Plan | None = None) -> web.Response:
-    # "success_string" says more than "success", but not where the id is unknown after all.
-    record.answered_as = plan.fault.name if plan and said.name == "success" else said.name
-    http = plan.http if plan and plan.http != FAULTS[plan.fault.name].http else said.http
-    return sending.reply(said.body, http, plan.headers if plan else None, escape_slashes=said.escape_slashes)
+def _send(record: Record, said: Answer, headers: Mapping[str, str] | None = None) -> web.Response:
+    record.answered_as = said.name
+    return sending.reply(said.body, said.http, headers, escape_slashes=said.escape_slashes)

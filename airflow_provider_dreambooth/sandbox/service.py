@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the service knows and decides, without HTTP: accounts, jobs, scripts, journal. Safe from any thread."""
+"""What the service knows and decides, without HTTP: accounts, jobs, scripts. Safe from any thread."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
+import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from airflow_provider_dreambooth.sandbox.jobs import Job, Timetable, seeded
-from airflow_provider_dreambooth.sandbox.journal import Record
 from airflow_provider_dreambooth.sandbox.orders import Order
 from airflow_provider_dreambooth.sandbox.script import Plan, Script, Spec, picture_scripts, read
-from airflow_provider_dreambooth.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_dreambooth.sandbox.journal import Record
+    from airflow_provider_dreambooth.sandbox.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +31,7 @@ ENDPOINTS = ("fetch", "submit", "model_reload", "model_list", "system_load", "re
 ANY = "any"
 JOURNAL_LENGTH = 100_000
 SPAM_SECONDS = 30.0
+ETA_OF_NEVER = 60.0
 
 
 def locked(method: Callable[Concatenate[Service, P], R]) -> Callable[Concatenate[Service, P], R]:
@@ -103,13 +108,18 @@ class Service:
             raise ValueError(f"Request id {rid} exists already.")
         if not rid or ready_in < 0:
             raise ValueError("A request id is not empty, and ready_in is at least 0 seconds.")
+        if order.seed is None:
+            order = replace(order, seed=seeded(self.settings.seed, rid, "seed").getrandbits(32))
         script = Script(replies)
         faults, suffixes = picture_scripts(picture_faults)
         ends, _ = read(ends_as)
         run_time = ready_in / self.settings.speed
         ready_at = self._timetable.book(run_time)
-        true_eta = ready_at - time.monotonic()
-        told = max(0.0, true_eta) * self.settings.eta_error if eta is None else eta / self.settings.speed
+        if eta is None:
+            left = max(0.0, ready_at - time.monotonic())
+            told = (ETA_OF_NEVER if math.isinf(left) else left) * self.settings.eta_error
+        else:
+            told = eta / self.settings.speed
         job = Job(
             request_id=rid,
             order=order,
@@ -131,8 +141,6 @@ class Service:
         """Accept a submit: it is billed."""
         self._accepted[account] += 1
         rid = next(self._ids)
-        if not order.seed:
-            order = replace(order, seed=seeded(self.settings.seed, rid, "seed").getrandbits(32))
         return self.add(order, ready_in=self._run_time(rid), request_id=rid, account=account)
 
     @locked
@@ -140,14 +148,13 @@ class Service:
         """The job of an id; ``may_add`` lets an unknown one begin if the sandbox takes any id."""
         known = self.jobs.get(request_id)
         if known is None and may_add and self.settings.any_id and request_id:
-            order = Order(
-                prompt=f"request {request_id}", seed=seeded(self.settings.seed, request_id).getrandbits(32)
-            )
+            order = Order(prompt=f"request {request_id}")
             return self.add(order, ready_in=self._run_time(request_id), request_id=request_id)
         return known
 
     @locked
     def job_of_picture(self, prefix: str) -> Job | None:
+        """The job whose pictures have names that begin so."""
         return self._by_prefix.get(prefix)
 
     @locked
@@ -201,6 +208,7 @@ class Service:
 
     @locked
     def write(self, record: Record) -> None:
+        """Append to the journal; the record may be filled in later."""
         self._journal.append(record)
 
     @locked
@@ -210,8 +218,10 @@ class Service:
 
     @locked
     def count_fetch(self, request_id: str) -> None:
+        """Note that a fetch came, whatever is answered to it."""
         self._fetches[request_id] += 1
 
     @locked
     def fetches(self, request_id: int | str) -> int:
+        """How many fetches came for an id, known or not."""
         return self._fetches[str(request_id)]

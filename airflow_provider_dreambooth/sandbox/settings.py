@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_dreambooth.sandbox.faults import FAULTS
+from airflow_provider_dreambooth.sandbox.faults import TRANSIENT
+from airflow_provider_dreambooth.sandbox.script import Script
 
 MODELS = ("midjourney", "f222-diffusion", "flux", "sdxl", "realistic-vision-v51", "dream-shaper-v8")
 
@@ -21,7 +22,7 @@ class Settings:
     :param eta_error: the etas told are the true ones times this.
     :param speed: run times and etas pass so many times faster.
     :param fault_rate: the share of fetches (0..1) that fail at random, drawn from ``faults``.
-    :param faults: names of :data:`FAULTS`; None for all transient ones that answer at once.
+    :param faults: as in a script (``"http_429:2"``); None for all that a good client lives through at once.
     :param any_id: an unknown id becomes a job at its first fetch, instead of ``Request not found``.
     :param models: ids of the models that exist.
     :param wrong_key_http: HTTP status of ``Invalid Api Key``.
@@ -48,11 +49,9 @@ class Settings:
             raise ValueError("speed is above 0.")
         if not 0 <= self.fault_rate <= 1:
             raise ValueError("fault_rate is a share from 0 to 1.")
-        unknown = set(self.faults or ()) - set(FAULTS)
-        if unknown:
-            raise ValueError(f"No fault is named {', '.join(sorted(unknown))}.")
+        Script(self.random_faults)  # raises for a fault that does not exist
 
     @property
     def random_faults(self) -> tuple[str, ...]:
         """The faults that may come at random."""
-        return self.faults or tuple(name for name, fault in FAULTS.items() if fault.transient)
+        return self.faults or TRANSIENT
