@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole Airflow 3 on this machine: its own home, its own ports, each component a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from scripts.airflow_api import AirflowApi
+from scripts.processes import Processes
+
+USERNAME, PASSWORD = "admin", "admin"  # on localhost, for as long as it runs
+# In this order: the API server takes longest to start.
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Airflow builds so many objects while it starts that a third of the time goes to the garbage collector.
+LAUNCHER = (
+    "import gc, sys; gc.set_threshold(100_000, 50, 50); from airflow.__main__ import main; sys.exit(main())"
+)
+
+
+class LocalAirflow:
+    """
+    Run Airflow on SQLite; a context manager that starts it, waits until it is healthy, and ends it.
+
+    :param home: its ``AIRFLOW_HOME``; configuration, logs and database are made there.
+    :param dags: the folder of DAGs.
+    :param env: further environment of all components, connections for instance.
+    :param database_cache: folder where a freshly migrated database is kept for the next start.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        database_cache: Path | None = None,
+    ) -> None:
+        self.home = home.resolve()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.processes = Processes(self.home / "processes")
+        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.env = {**_outer_environment(), **self._settings(dags.resolve()), **(env or {})}
+        self.api = AirflowApi(self.url, USERNAME, PASSWORD, self.processes.check)
+        self._database_cache = database_cache
+        self._started: dict[str, datetime] = {}
+
+    def start(self, *components: str) -> None:
+        """Start these components, or all of them, without waiting until they are healthy."""
+        for name in components or COMPONENTS:
+            self._started[name] = datetime.now(UTC)
+            self.processes.start(name, [sys.executable, "-c", LAUNCHER, name], self.env)
+            if name == "api-server":
+                self._make_database()  # while the API server imports; the others need it at once
+
+    def kill(self, component: str) -> None:
+        """End a component as a power cut would."""
+        del self._started[component]
+        self.processes.kill(component)
+
+    def wait_until_healthy(self, seconds: float = 120) -> None:
+        """
+        Wait until every component that was started has reported since.
+
+        :raises ProcessDied: if one of them ends.
+        :raises TimeoutError: naming those which have not reported.
+        """
+        deadline = time.monotonic() + seconds
+        self._wake_execution_api(deadline)
+        while missing := self._not_healthy():
+            self.processes.check()
+            if time.monotonic() > deadline:
+                logs = ", ".join(str(self.processes.log(name)) for name in missing)
+                raise TimeoutError(
+                    f"no sign of life from {', '.join(missing)} in {seconds:.0f} s; see {logs}"
+                )
+            time.sleep(0.3)
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Everything that the tries of a task have logged so far, on the worker and in the triggerer."""
+        folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+        return "".join(path.read_text() for path in sorted(folder.rglob("*.log*")) if path.is_file())
+
+    def stop(self) -> None:
+        """End everything that was started."""
+        self.api.close()
+        self.processes.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_until_healthy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _settings(self, dags: Path) -> dict[str, str]:
+        passwords = self.home / "passwords.json"
+        passwords.write_text(json.dumps({USERNAME: PASSWORD}))
+        settings = {
+            "CORE__DAGS_FOLDER": dags,
+            "CORE__LOAD_EXAMPLES": False,
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": 4,  # SQLite locks up with many writers
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # asks no name server
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "DATABASE__LOAD_DEFAULT_CONNECTIONS": False,
+            "DATABASE__CHECK_MIGRATIONS": False,  # the API server may start before they are done
+            "API__HOST": "127.0.0.1",
+            "API__PORT": self.url.rpartition(":")[2],
+            "API__BASE_URL": self.url,
+            "API__WORKERS": 1,
+            "API__SECRET_KEY": secrets.token_hex(32),
+            "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "LOGGING__WORKER_LOG_SERVER_PORT": _free_port(),
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": _free_port(),
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.3,
+            "SCHEDULER__JOB_HEARTBEAT_SEC": 2,
+            "TRIGGERER__JOB_HEARTBEAT_SEC": 2,
+            "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+        }
+        return {
+            "AIRFLOW_HOME": str(self.home),
+            **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
+        }
+
+    def _make_database(self) -> None:
+        database = self.home / "airflow.db"
+        if database.exists():
+            return
+        cached = None
+        if self._database_cache is not None:
+            cached = self._database_cache / f"airflow-{metadata.version('apache-airflow')}.db"
+            if cached.exists():
+                shutil.copy(cached, database)
+                return
+        log = self.processes.log("db-migrate")
+        with log.open("wb") as output:
+            command = [sys.executable, "-c", LAUNCHER, "db", "migrate"]
+            done = subprocess.run(command, env=self.env, stdout=output, stderr=output, check=False)
+        if done.returncode:
+            raise RuntimeError(f"cannot make the database; see {log}")
+        if cached is not None:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            _copy_database(database, cached)
+
+    def _wake_execution_api(self, deadline: float) -> None:
+        """Ask it once: it builds itself at its first request, longer than a task waits for the answer."""
+        while time.monotonic() < deadline:
+            self.processes.check()
+            try:
+                with requests.Session() as session:
+                    session.trust_env = False
+                    session.get(f"{self.url}/execution/health", timeout=60).raise_for_status()
+            except (requests.ConnectionError, requests.HTTPError):
+                time.sleep(0.3)
+            else:
+                return
+
+    def _not_healthy(self) -> list[str]:
+        health = self.api.health()
+        missing = []
+        for name, started in self._started.items():
+            key = "metadatabase" if name == "api-server" else name.replace("-", "_")
+            report = health.get(key, {})
+            beat = report.get(f"latest_{key}_heartbeat")
+            # An older heartbeat is that of a predecessor.
+            heard = name == "api-server" or (beat is not None and datetime.fromisoformat(beat) > started)
+            if report.get("status") != "healthy" or not heard:
+                missing.append(name)
+        return missing
+
+
+def _outer_environment() -> dict[str, str]:
+    """This process's environment without any Airflow's settings, and with no proxy towards this machine."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    for name in ("NO_PROXY", "no_proxy"):
+        env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
+    return env
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy a database that others may have open: a copy of the file alone would lack what is in its log."""
+    unfinished = target.with_suffix(".part")
+    with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(unfinished)) as writer:
+        reader.backup(writer)
+    unfinished.replace(target)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

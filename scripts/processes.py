@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that belong together: started in groups of their own, watched, and ended to the last child."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+GRACE = 8.0  # seconds between asking a process to end and ending it
+
+
+class ProcessDied(RuntimeError):
+    """A process ended that should be running; the message quotes the end of its log."""
+
+
+class Processes:
+    """
+    Run named processes, each with its log in ``folder/NAME.log``; a context manager that ends them all.
+
+    What runs is also written to ``folder/running.json``: :func:`stop_recorded` can end it from elsewhere.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start one; its log goes on where an earlier process of that name left it."""
+        if name in self._running:
+            raise ValueError(f"{name} runs already")
+        with self.log(name).open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the one who started it, who ends it in order
+            )
+        self._record()
+
+    def log(self, name: str) -> Path:
+        """Where a process writes what it has to say."""
+        return self.folder / f"{name}.log"
+
+    def check(self) -> None:
+        """:raises ProcessDied: if one has ended by itself."""
+        for name, process in self._running.items():
+            if (code := process.poll()) is not None:
+                lines = self.log(name).read_text(errors="replace").splitlines()[-25:]
+                quoted = "\n".join(f"  | {line}" for line in lines)
+                raise ProcessDied(f"{name} ended with code {code}. The end of {self.log(name)}:\n{quoted}")
+
+    def kill(self, name: str) -> None:
+        """End one as a power cut would, and everything that it started."""
+        _end([self._running.pop(name).pid], grace=0)
+        self._record()
+
+    def stop(self) -> None:
+        """End all of them: asked first, all at once, then made to."""
+        _end([process.pid for process in self._running.values()], grace=GRACE)
+        self._running.clear()
+        self._record()
+
+    def leave(self) -> None:
+        """Let them run on after this process; :func:`stop_recorded` ends them."""
+        self._running.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _record(self) -> None:
+        started = {}
+        for name, process in self._running.items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                started[name] = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        (self.folder / "running.json").write_text(json.dumps(started, indent=1))
+
+
+def stop_recorded(folder: Path) -> list[str]:
+    """End what an earlier :class:`Processes` on this folder left running; return the names of what ran."""
+    record = folder / "running.json"
+    if not record.exists():
+        return []
+    found = {}
+    for name, entry in json.loads(record.read_text()).items():
+        # The number may belong to somebody else by now: the time of birth tells.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if abs(psutil.Process(entry["pid"]).create_time() - entry["started"]) < 1:
+                found[name] = entry["pid"]
+    _end(list(found.values()), grace=GRACE)
+    record.unlink()
+    return sorted(found)
+
+
+def _end(leaders: Iterable[int], grace: float) -> None:
+    leaders = list(leaders)
+    family = _families(leaders)
+    if grace:
+        for leader in leaders:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(leader, signal.SIGTERM)
+        psutil.wait_procs(family, timeout=grace)
+        family += _families(leaders)  # what was started meanwhile
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    _, left = psutil.wait_procs(family, timeout=grace or GRACE)
+    if left:
+        raise RuntimeError(f"cannot end the processes {[process.pid for process in left]}")
+
+
+def _families(leaders: Sequence[int]) -> list[psutil.Process]:
+    """Everybody in the sessions of these processes: also children whose parent is gone already."""
+    family = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) in leaders and process.status() != psutil.STATUS_ZOMBIE:
+                family.append(process)
+    return family
