@@ -28,13 +28,20 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Question:
-    """One request to the API, understood. ``base`` is the address under which the client sees the sandbox."""
+    """One request to the API, as far as it could be understood.
+
+    :param base: the address under which the client sees the sandbox.
+    :param body: empty if it could not be read.
+    :param account: None if the key opens none.
+    :param readable: whether it came as a JSON object that is called JSON.
+    """
 
     endpoint: Endpoint
     base: str
     body: Mapping[str, Any]
     request_id: str
-    account: int
+    account: int | None
+    readable: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,10 @@ def answer(service: Service, question: Question, shape: Shape | None = None) -> 
 
     :param shape: given if the pictures are to be ready whatever the clock says; it changes the reply.
     """
+    if not question.readable:
+        return Answer("invalid_request", replies.INVALID_REQUEST)
+    if question.account is None:
+        return Answer("invalid_key", replies.INVALID_KEY, service.settings.wrong_key_http)
     return _BY_PURPOSE[question.endpoint.purpose](service, question, shape)
 
 
@@ -98,7 +109,7 @@ def _submit(service: Service, question: Question, shape: Shape | None) -> Answer
         return Answer("queue_full_2025", replies.queue_full(limit))
     if service.is_spam(question.body):
         return Answer("rate_limit_2023", replies.RATE_LIMIT_2023)
-    job = service.submit(order, question.account)
+    job = service.submit(order, question.account or 0)
     if shape is not None:
         job.finish()
     dialect, links = question.endpoint.dialect, job.links(question.base)

@@ -65,12 +65,10 @@ class Job:
         """What ``output`` is going to be, with pictures under the address ``base``."""
         if self.output is not None:
             return self.output
-        return [
-            f"{base}/pictures/generations/{self.file_prefix}-{n}{self.suffix(n)}"
-            for n in range(self.order.samples)
-        ]
+        stem = f"{base}/pictures/generations/{self.file_prefix}"
+        return [f"{stem}-{index}{self._suffix(index)}" for index in range(self.order.samples)]
 
-    def suffix(self, index: int) -> str:
+    def _suffix(self, index: int) -> str:
         if index < len(self.suffixes) and self.suffixes[index]:
             return self.suffixes[index]
         return ".base64" if self.order.base64 else SUFFIX[self.order.format]
@@ -79,7 +77,7 @@ class Job:
 class Timetable:
     """When a job will be ready if at most ``max_parallel`` run at a time and the others wait their turn.
 
-    Run times are known beforehand, so that everything is settled when a job comes in: no task runs in the background.
+    Run times are known beforehand: all is settled when a job comes in, nothing runs in the background.
 
     :param max_parallel: None for no limit.
     """

@@ -79,34 +79,33 @@ async def _json(request: web.Request) -> Any:
 def _handler(service: Service, endpoint: Endpoint) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         record, body = CURRENT.get(), await _json(request)
+        readable = isinstance(body, dict)
+        known = body if readable else {}
         if endpoint.purpose == "fetch":
-            asked = body.get("request_id") if isinstance(body, dict) else None
-            record.request_id = str(request.match_info.get("id") or asked or "")
+            record.request_id = str(request.match_info.get("id") or known.get("request_id") or "")
             service.count_fetch(record.request_id)
-        plan = service.scripted(endpoint.purpose)
-        if plan is None and not isinstance(body, dict):
-            return _send(record, Answer("invalid_request", replies.INVALID_REQUEST))
-        account = service.account(body.get("key")) if isinstance(body, dict) else None
-        if plan is None and account is None:
-            http = service.settings.wrong_key_http
-            return _send(record, Answer("invalid_key", replies.INVALID_KEY, http))
-        base = str(request.url.origin())
-        asked_of_us = body if isinstance(body, dict) else {}
-        question = Question(endpoint, base, asked_of_us, record.request_id or "", account or 0)
-        return await _play(request, service, question, plan or _fault_of_fetch(service, question))
+        question = Question(
+            endpoint,
+            base=str(request.url.origin()),
+            body=known,
+            request_id=record.request_id or "",
+            account=service.account(known.get("key")),
+            readable=readable,
+        )
+        return await _play(request, service, question, _plan(service, question))
 
     return handle
 
 
-def _fault_of_fetch(service: Service, question: Question) -> Plan | None:
-    """What is to go wrong with this request because of its id."""
-    job = service.job(question.request_id, may_add=True) if question.endpoint.purpose == "fetch" else None
+def _plan(service: Service, question: Question) -> Plan | None:
+    """What is to go wrong with this request: as scripted for the endpoint, else because of its id."""
+    scripted = service.scripted(question.endpoint.purpose)
+    if scripted is not None or question.endpoint.purpose != "fetch" or question.account is None:
+        return scripted
+    job = service.job(question.request_id, may_add=True)
     if job is None:
         return None
-    planned = service.fault_of_fetch(job)
-    if planned is None and job.ready:
-        planned = job.ends_as
-    return planned
+    return service.fault_of_fetch(job) or (job.ends_as if job.ready else None)
 
 
 async def _play(

@@ -31,9 +31,7 @@ class Wishes(TypedDict, total=False):
     request_id: int | str | None  # None: the next free one
     ready_in: float  # seconds of run time, default 0; math.inf waits for Sandbox.finish()
     eta: float | None  # seconds, if the eta told is to be wrong
-    replies: (
-        Spec | Sequence[Spec]
-    )  # faults, used up one by one by the fetches before they get the normal answers
+    replies: Spec | Sequence[Spec]  # faults, used up one by one by the fetches before the normal answers
     ends_as: Spec  # what a fetch answers when the run time is over, default success
     picture_faults: Spec | Sequence[Spec | Sequence[Spec]]  # one entry a picture
     output: Any  # any JSON value instead of the true links
