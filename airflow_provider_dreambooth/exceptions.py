@@ -35,6 +35,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 from airflow_provider_dreambooth.api.replies import Failed, Ready, Refused, TimedOut, Unavailable, Verdict
 
 
+MAX_SHOWN = 50
+"""Ids of one reason, and reasons, that an error's text names; XCom ``failed`` has all of them."""
+
+
 @dataclass(frozen=True)
 class RequestFailure:
     """One request that gave no pictures: its id, the kind of failure, and the service's words."""
@@ -184,9 +188,7 @@ def error_for(
         cls = DreamboothTransientError
     else:
         cls = DreamboothTimeout if DreamboothTimeout in classes else DreamboothPermanentError
-    shown = "; ".join(f"request {item.request_id}: {_reason(item)}" for item in failures[:20])
-    if len(failures) > 20:
-        shown += f"; and {len(failures) - 20} more (all of them are in XCom key 'failed')"
+    shown = _shown(failures)
     what = "" if total == 1 else f"{len(failures)} of {total} requests gave no pictures: "
     ready = total - len(failures)
     kept = f" The {ready} that are ready are in XCom key 'ready'." if ready else ""
@@ -197,5 +199,16 @@ def error_for(
     return error
 
 
-def _reason(item: RequestFailure) -> str:
-    return f"{item.kind.replace('_', ' ')}: {item.message}"
+def _shown(failures: Sequence[RequestFailure]) -> str:
+    """Name every failed id with its reason, ids of the same reason together."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for item in failures:
+        alike.setdefault((item.kind, item.message), []).append(item.request_id)
+    parts = []
+    for (kind, message), ids in list(alike.items())[:MAX_SHOWN]:
+        more = f" and {len(ids) - MAX_SHOWN} more" if len(ids) > MAX_SHOWN else ""
+        noun = "request" if len(ids) == 1 else "requests"
+        parts.append(f"{noun} {', '.join(ids[:MAX_SHOWN])}{more}: {kind.replace('_', ' ')}: {message}")
+    if len(alike) > MAX_SHOWN:
+        parts.append("and others")
+    return "; ".join(parts)

@@ -39,6 +39,12 @@ def ready_results(batch: Batch, asked: RequestList) -> list[dict[str, Any]]:
     ]
 
 
+def results_for(batch: Batch, asked: RequestList) -> Any:
+    """Make the XCom of a batch in which everything is ready: a dict for one id, a list for a list."""
+    results = ready_results(batch, asked)
+    return results[0] if asked.single else results
+
+
 def failures_of(batch: Batch) -> list[RequestFailure]:
     """Name each request that gave no pictures, and why."""
     found = (failure(request_id, verdict) for request_id, verdict in batch.verdicts.items())

@@ -20,7 +20,7 @@ from airflow_provider_dreambooth.api.replies import Failed, Outcome, Pending, Re
 from airflow_provider_dreambooth.client.sync import Client, look
 from airflow_provider_dreambooth.exceptions import RequestFailure, error_for
 from airflow_provider_dreambooth.hooks.connection import read_connection
-from airflow_provider_dreambooth.results import error_of, read_request_ids, ready_results
+from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
 
 ATTEMPTS = 3
 T = TypeVar("T")
@@ -118,13 +118,20 @@ class DreamboothHook(BaseHook):
         asked = read_request_ids(request_id)
         began = time.time()
         batch = Batch(asked.requests, began=began, deadline=began + timeout, policy=policy)
+        self.wait_for(batch)
+        if error := error_of(batch, self.dreambooth_conn_id):
+            raise error
+        return results_for(batch, asked)
+
+    def wait_for(self, batch: Batch) -> None:
+        """Look at the batch's requests as they fall due until each has its verdict; log what changes."""
+        progress = ""
         while batch.waiting:
             time.sleep(max(batch.next_due - time.time(), 0.0))
             self.look(batch)
-        if error := error_of(batch, self.dreambooth_conn_id):
-            raise error
-        results = ready_results(batch, asked)
-        return results[0] if asked.single else results
+            if batch.progress != progress:
+                progress = batch.progress
+                self.log.info("%s on connection %r", progress, self.dreambooth_conn_id)
 
     def look(self, batch: Batch, until: float = float("inf")) -> None:
         """

@@ -24,7 +24,7 @@ from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
-from airflow_provider_dreambooth.results import read_request_ids, ready_results
+from airflow_provider_dreambooth.results import read_request_ids, results_for
 from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, push_and_raise
 
 STATE_KEY = "dreambooth_wait"
@@ -83,7 +83,11 @@ class DreamboothFetchSensor(BaseSensorOperator):
             if self.deferrable:
                 look_then_defer(self, batch, self.dreambooth_conn_id)
             else:
-                self._poke(batch)
+                with DreamboothHook(self.dreambooth_conn_id) as hook:
+                    if self.reschedule:
+                        hook.look(batch)
+                    else:
+                        hook.wait_for(batch)
         if batch.waiting:
             self._keep(context, batch)
             raise AirflowRescheduleException(datetime.fromtimestamp(batch.next_due, tz=UTC))
@@ -115,18 +119,6 @@ class DreamboothFetchSensor(BaseSensorOperator):
         )
         return Batch(asked.requests, began=began, deadline=began + timeout, policy=policy)
 
-    def _poke(self, batch: Batch) -> None:
-        progress = ""
-        with DreamboothHook(self.dreambooth_conn_id) as hook:
-            while True:
-                hook.look(batch)
-                if batch.progress != progress:
-                    progress = batch.progress
-                    self.log.info("%s on connection %r", progress, self.dreambooth_conn_id)
-                if not batch.waiting or self.reschedule:
-                    return
-                time.sleep(max(batch.next_due - time.time(), 0.0))
-
     def _keep(self, context: Context, batch: Batch) -> None:
         """
         Leave the batch for the next look of this try.
@@ -134,12 +126,12 @@ class DreamboothFetchSensor(BaseSensorOperator):
         Airflow has a place for it from 3.3 on. Before that each look of reschedule mode asks for every id
         again, and its consecutive failures are not counted: the deadline ends it.
         """
-        if store := context.get("task_state_store"):
+        if (store := context.get("task_state_store")) is not None:
             store.set(STATE_KEY, {"try_number": context["ti"].try_number, "batch": batch.to_dict()})
 
     def _kept(self, context: Context, asked: RequestList) -> Batch | None:
         store = context.get("task_state_store")
-        kept: Any = store.get(STATE_KEY) if store else None
+        kept: Any = None if store is None else store.get(STATE_KEY)
         if not isinstance(kept, dict) or kept.get("try_number") != context["ti"].try_number:
             return None
         try:
@@ -152,8 +144,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         with self._skipping():
             push_and_raise(context, batch, asked, self.dreambooth_conn_id)
         self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
-        results = ready_results(batch, asked)
-        return results[0] if asked.single else results
+        return results_for(batch, asked)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Airflow does around a task, for tests that compare the modes: new objects and JSON at every border.
+
+Airflow itself runs the same tasks in tests/system; here a whole matrix of scenarios takes seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_dreambooth.triggers.dreambooth import DreamboothFetchTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def through_json(value: Any) -> Any:
+    """Pass a value the way Airflow stores it."""
+    return json.loads(json.dumps(value))
+
+
+@dataclass
+class TaskInstance:
+    """Airflow's side of one task: XCom, the number of the try, and when it was first rescheduled."""
+
+    try_number: int = 1
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    first_rescheduled: datetime | None = None
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = through_json(value)
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.first_rescheduled
+
+
+class StateStore(dict):  # type: ignore[type-arg]
+    """Airflow 3.3's task state store: JSON in, JSON out."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = through_json(value)
+
+
+@dataclass
+class Ended:
+    """How a task ended."""
+
+    result: Any
+    error: BaseException | None
+    xcoms: dict[str, Any]
+    deferred: int
+    events: list[Any]
+
+
+def run_task(make_task: Callable[[], Any], *, state_store: bool = True) -> Ended:
+    """Run a task to its end, through every deferral and reschedule, each on a task object of its own."""
+    ti = TaskInstance()
+    context: dict[str, Any] = {"ti": ti}
+    if state_store:
+        context["task_state_store"] = StateStore()
+    events: list[Any] = []
+    step: Callable[[], Any] = lambda: make_task().execute(context)  # noqa: E731
+    while True:
+        try:
+            return Ended(through_json(step()), None, ti.xcoms, len(events), events)
+        except TaskDeferred as deferred:
+            classpath, kwargs = deferred.trigger.serialize()
+            assert classpath == "airflow_provider_dreambooth.triggers.dreambooth.DreamboothFetchTrigger"
+            event = through_json(asyncio.run(only_event(DreamboothFetchTrigger(**through_json(kwargs)))))
+            events.append(event)
+            method = deferred.method_name
+            step = lambda m=method, e=event: make_task().resume_execution(m, {"event": e}, context)
+        except AirflowRescheduleException as reschedule:
+            ti.first_rescheduled = ti.first_rescheduled or datetime.now(tz=UTC)
+            ti.xcoms.clear()  # as Airflow does at each new start of a task
+            time.sleep(max(reschedule.reschedule_date.timestamp() - time.time(), 0))
+            step = lambda: make_task().execute(context)  # noqa: E731
+        except BaseException as error:  # noqa: BLE001 - the error is the result
+            return Ended(None, error, ti.xcoms, len(events), events)
+
+
+async def only_event(trigger: DreamboothFetchTrigger) -> Any:
+    """Run a trigger to its end and return the payload of its one event."""
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1
+    assert isinstance(events[0], TriggerEvent)
+    return events[0].payload
