@@ -18,6 +18,8 @@ from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
 
 TTL = 60.0
 """Seconds for which the triggerer keeps a connection: a look-up there costs 160-330 ms, one at a time."""
+RECHECK = 5.0
+"""Seconds between two look-ups because of a refused key: a thousand refused triggers share one."""
 
 
 def read_connection(conn_id: str, get_connection: Callable[[str], Any]) -> ClientConfig:
@@ -39,6 +41,7 @@ class _Known:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     config: ClientConfig | None = None
     read_at: float = float("-inf")
+    read_after_refusal_at: float = float("-inf")
 
 
 _known: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Known]] = WeakKeyDictionary()
@@ -55,15 +58,20 @@ async def shared_config(conn_id: str, *, refused: ClientConfig | None = None) ->
     from airflow.providers.common.compat.connection import get_async_connection
 
     known = _known.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, _Known())
-    asked_at = time.monotonic()
     async with known.lock:
-        fresh = known.read_at > asked_at if refused else time.monotonic() - known.read_at < TTL
-        if known.config is None or not (fresh or (refused and known.config != refused)):
+        now = time.monotonic()
+        if refused is None:
+            usable = now - known.read_at < TTL
+        else:
+            usable = known.config != refused or now - known.read_after_refusal_at < RECHECK
+        if known.config is None or not usable:
             try:
                 known.config = _checked(conn_id, await get_async_connection(conn_id))
             except AirflowNotFoundException as error:
                 raise _not_defined(conn_id) from error
             known.read_at = time.monotonic()
+            if refused is not None:
+                known.read_after_refusal_at = known.read_at
         return known.config
 
 
