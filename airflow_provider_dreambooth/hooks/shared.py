@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from airflow_provider_dreambooth.api.replies import Outcome, Refused
-from airflow_provider_dreambooth.client.aio import shared_client
+from airflow_provider_dreambooth.client.aio import AsyncClient, shared_client
 from airflow_provider_dreambooth.client.config import ClientConfig
 from airflow_provider_dreambooth.hooks.connection import shared_config
 
@@ -15,28 +15,31 @@ from airflow_provider_dreambooth.hooks.connection import shared_config
 class SharedService:
     """One user's view of the shared session; it follows the connection when its key is changed."""
 
-    def __init__(self, conn_id: str, config: ClientConfig, stack: AsyncExitStack) -> None:
+    def __init__(self, conn_id: str, stack: AsyncExitStack) -> None:
         self._conn_id = conn_id
         self._stack = stack
-        self.config = config
+        self._client: AsyncClient
+
+    @property
+    def most(self) -> int:
+        """How many requests may be under way at once."""
+        return self._client.config.max_connections
+
+    async def use(self, config: ClientConfig) -> AsyncClient:
+        """Use this configuration's session from now on, until the end of the wait."""
+        self._client = await self._stack.enter_async_context(shared_client(config))
+        return self._client
 
     async def fetch(self, request_id: str) -> Outcome:
         """Ask once for a request; if the key is refused and was changed meanwhile, once more with the new one."""
-        asked_with = self.config
-        outcome = await self._fetch(request_id, asked_with)
+        client = self._client
+        outcome = await client.fetch(request_id)
         if isinstance(outcome, Refused) and outcome.kind == "key_refused":
-            config = await shared_config(self._conn_id, refused=asked_with)
-            if config != asked_with:
-                return await self._fetch(request_id, config)
+            config = await shared_config(self._conn_id, refused=client.config)
+            if config != client.config:
+                client = self._client if self._client.config == config else await self.use(config)
+                return await client.fetch(request_id)
         return outcome
-
-    async def _fetch(self, request_id: str, config: ClientConfig) -> Outcome:
-        async with shared_client(config) as client:
-            if config != self.config:
-                # Keep the new session for the rest of this wait.
-                await self._stack.enter_async_context(shared_client(config))
-                self.config = config
-            return await client.fetch(request_id)
 
 
 @asynccontextmanager
@@ -46,7 +49,8 @@ async def shared_service(conn_id: str) -> AsyncIterator[SharedService]:
 
     :raises DreamboothConnectionError: if the connection cannot be used.
     """
+    config = await shared_config(conn_id)
     async with AsyncExitStack() as stack:
-        config = await shared_config(conn_id)
-        await stack.enter_async_context(shared_client(config))
-        yield SharedService(conn_id, config, stack)
+        service = SharedService(conn_id, stack)
+        await service.use(config)
+        yield service

@@ -67,7 +67,7 @@ class DreamboothFetchTrigger(BaseTrigger):
                     await wait(
                         batch,
                         service.fetch,
-                        most=service.config.max_connections,
+                        most=service.most,
                         on_change=self._reporter(),
                     )
             finally:
