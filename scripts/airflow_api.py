@@ -46,11 +46,12 @@ class AirflowApi:
             return {}
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, seconds: float = 60) -> str:
-        """Start a run as soon as the DAG is known; return the run's id."""
+        """Start a run as soon as the DAG is known, unpaused if need be; return the run's id."""
         body = {"logical_date": None, "conf": dict(conf or {})}
         deadline = time.monotonic() + seconds
         while True:
             try:
+                self._call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
                 return str(self._call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
             except requests.HTTPError as error:
                 if error.response.status_code != 404 or time.monotonic() > deadline:

@@ -56,7 +56,7 @@ class LocalAirflow:
         self.home = home.resolve()
         self.home.mkdir(parents=True, exist_ok=True)
         self.processes = Processes(self.home / "processes")
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.env = {**_outer_environment(), **self._settings(dags.resolve()), **(env or {})}
         self.api = AirflowApi(self.url, USERNAME, PASSWORD, self.processes.check)
         self._database_cache = database_cache
@@ -125,7 +125,7 @@ class LocalAirflow:
             "CORE__LOAD_EXAMPLES": False,
             "CORE__EXECUTOR": "LocalExecutor",
             "CORE__PARALLELISM": 4,  # SQLite locks up with many writers
-            "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": True,  # AirflowApi.trigger() wakes the one it starts
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # asks no name server
@@ -140,8 +140,8 @@ class LocalAirflow:
             "API__WORKERS": 1,
             "API__SECRET_KEY": secrets.token_hex(32),
             "API_AUTH__JWT_SECRET": secrets.token_hex(32),
-            "LOGGING__WORKER_LOG_SERVER_PORT": _free_port(),
-            "LOGGING__TRIGGER_LOG_SERVER_PORT": _free_port(),
+            "LOGGING__WORKER_LOG_SERVER_PORT": free_port(),
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": free_port(),
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.3,
             "SCHEDULER__JOB_HEARTBEAT_SEC": 2,
             "TRIGGERER__JOB_HEARTBEAT_SEC": 2,
@@ -215,7 +215,8 @@ def _copy_database(source: Path, target: Path) -> None:
     unfinished.replace(target)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -63,14 +63,12 @@ class Processes:
 
     def kill(self, name: str) -> None:
         """End one as a power cut would, and everything that it started."""
-        _end([self._running.pop(name).pid], grace=0)
-        self._record()
+        self._end([self._running.pop(name)], grace=0)
 
     def stop(self) -> None:
         """End all of them: asked first, all at once, then made to."""
-        _end([process.pid for process in self._running.values()], grace=GRACE)
+        self._end(list(self._running.values()), grace=GRACE)
         self._running.clear()
-        self._record()
 
     def leave(self) -> None:
         """Let them run on after this process; :func:`stop_recorded` ends them."""
@@ -84,10 +82,16 @@ class Processes:
     ) -> None:
         self.stop()
 
+    def _end(self, processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
+        _end([process.pid for process in processes], grace)
+        for process in processes:
+            process.wait()
+        self._record()
+
     def _record(self) -> None:
         started = {}
         for name, process in self._running.items():
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
                 started[name] = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
         (self.folder / "running.json").write_text(json.dumps(started, indent=1))
 

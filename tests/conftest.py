@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-dreambooth-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
-# Before anybody imports airflow, which reads this at its import. Nothing of the developer's own Airflow gets in.
+# Before anybody imports airflow, which reads this at its import; nothing of the developer's own gets in.
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
 os.environ |= {

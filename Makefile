@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target does its own set-up: a virtual environment in .venv, made once, brought up to date when pyproject.toml
+# changes. It takes Python 3.11 or newer and make. PYTHON=... chooses the interpreter, ARGS=... goes to the tool.
+
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	&& command -v $$name && break; done)
+BIN := .venv/bin
+SOURCES := airflow_provider_dreambooth example_dags scripts tests
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test lint types format build clean distclean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
+
+demo: .venv/demo.stamp ## Run a DAG in a real Airflow against the sandbox (KEEP=1 leaves both running)
+	@$(BIN)/python -m scripts.demo $(if $(KEEP),--keep)
+
+demo-stop: .venv/demo.stamp ## Stop what `make demo KEEP=1` left running
+	@$(BIN)/python -m scripts.demo --stop
+
+test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those that start a whole Airflow)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp ## Check style and formatting
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+format: .venv/dev.stamp ## Format the code
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+types: .venv/dev.stamp ## Check the type hints
+	$(BIN)/mypy
+
+build: .venv/dev.stamp ## Make wheel and sdist in dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
+	@ls dist
+
+clean: ## Remove what the targets made, but for .venv
+	@if [ -e .venv/demo.stamp ]; then $(BIN)/python -m scripts.demo --stop; fi
+	rm -rf .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv too
+	rm -rf .venv
+
+.venv/bin/uv:
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed; PYTHON=/path/to/python3 names one." >&2; exit 1; fi
+	@[ -x $(BIN)/python ] || { echo "Making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; } \
+		|| { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# What the demo needs: a user sees it run sooner without the developers' tools.
+.venv/demo.stamp: pyproject.toml | .venv/bin/uv
+	@echo "Installing Airflow and the provider into .venv; a first time takes a minute or two"
+	@$(INSTALL) --editable '.[sandbox]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml .venv/demo.stamp
+	@echo "Installing the developers' tools into .venv"
+	@$(INSTALL) --editable '.[sandbox,s3]' --group dev
+	@touch $@

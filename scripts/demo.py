@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The demo: eight requests at a played service, waited for and saved by a DAG in a real Airflow.
+
+``python -m scripts.demo [--keep]`` runs it, ``python -m scripts.demo --stop`` ends what ``--keep`` has left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from scripts.contact_sheet import contact_sheet, local_path
+from scripts.local_airflow import COMPONENTS, PASSWORD, USERNAME, LocalAirflow, free_port
+from scripts.processes import Processes, stop_recorded
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".demo"
+DAG_ID = "example_dreambooth_save"
+KEY = "sandbox-key"
+# What is asked for, and when it is ready, in seconds from the submit. Two of them are given a hard time.
+REQUESTS: tuple[dict[str, Any], ...] = (
+    {"prompt": "a red fox in the snow", "ready_in": 1},
+    {"prompt": "a lighthouse in a storm, oil on canvas", "ready_in": 3, "width": 768, "height": 512},
+    {"prompt": "an astronaut watering tomatoes", "ready_in": 5, "replies": ["http_500"]},
+    {"prompt": "a teapot made of glass", "ready_in": 7, "samples": 2},
+    {"prompt": "a library under the sea", "ready_in": 9, "width": 512, "height": 768},
+    {
+        "prompt": "a paper crane on a piano",
+        "ready_in": 11,
+        "picture_faults": [{"fault": "late", "requests": 1}],
+    },
+    {"prompt": "two owls playing chess", "ready_in": 13},
+    {"prompt": "a night train crossing the alps", "ready_in": 15, "width": 1024, "height": 576},
+)
+TASK_STATES = {
+    "queued": "waits for a worker slot",
+    "running": "runs on a worker",
+    "deferred": "waits in the triggerer, holding no worker slot",
+    "up_for_retry": "failed, will be tried again",
+}
+
+
+class Demo:
+    """One run of the demo, with its clock."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._shown: dict[str, str] = {}
+        self._ready: set[str] = set()
+        self.prompts: dict[str, str] = {}
+        self.sandbox = Processes(FOLDER / "sandbox")
+        self.sandbox_url = f"http://127.0.0.1:{free_port()}"
+        self.http = requests.Session()
+        self.http.trust_env = False  # it is this machine: no proxy leads there
+
+    @property
+    def seconds(self) -> float:
+        """Since the demo began."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str) -> None:
+        """One line of the timeline."""
+        print(f"{self.seconds:6.1f} s  {text}", flush=True)
+
+    def start_sandbox(self) -> None:
+        """Start the service, played on this machine."""
+        port = self.sandbox_url.rpartition(":")[2]
+        command = [sys.executable, "-m", "airflow_provider_dreambooth.sandbox", "--port", port, "--key", KEY]
+        self.sandbox.start("sandbox", command, os.environ)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.http.get(f"{self.sandbox_url}/sandbox/journal", timeout=5).raise_for_status()
+            except requests.ConnectionError:
+                self.sandbox.check()
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the sandbox does not answer at {self.sandbox_url}") from None
+                time.sleep(0.1)
+            else:
+                break
+        self.say(f"The service is played at {self.sandbox_url}")
+
+    def submit(self) -> None:
+        """Queue the requests, as somebody else would have done."""
+        for request in REQUESTS:
+            reply = self.http.post(f"{self.sandbox_url}/sandbox/requests", json=request, timeout=10)
+            reply.raise_for_status()
+            self.prompts[str(reply.json()["request_id"])] = request["prompt"]
+        last = REQUESTS[-1]["ready_in"]
+        self.say(f"{len(REQUESTS)} requests are queued; the last will be ready in {last} seconds")
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the service was asked so far."""
+        return list(self.http.get(f"{self.sandbox_url}/sandbox/journal", timeout=10).json())
+
+    def show(self, states: Mapping[str, str]) -> None:
+        """Tell what has changed: the tasks' states, and what the service has handed out."""
+        self.sandbox.check()
+        for record in self.journal():
+            request_id = record["request_id"]
+            if record["answered_as"] == "success" and request_id not in self._ready:
+                self._ready.add(request_id)
+                done = f"{len(self._ready)} of {len(self.prompts)}"
+                self.say(f"  {done} ready: {request_id} {self.prompts.get(request_id, '')}")
+        for task, state in sorted(states.items()):
+            if state != self._shown.get(task, "none"):
+                self._shown[task] = state
+                self.say(
+                    f"Task {task}: {state}{': ' if state in TASK_STATES else ''}{TASK_STATES.get(state, '')}"
+                )
+
+    def summary(self, airflow: LocalAirflow, run_id: str) -> None:
+        """Write the contact sheet and say where everything is."""
+        manifest = airflow.api.xcom(DAG_ID, run_id, "save_pictures", "manifest")
+        uris = airflow.api.xcom(DAG_ID, run_id, "save_pictures")
+        missing = [uri for uri in uris if not local_path(uri).is_file()]
+        if missing or {str(entry["request_id"]) for entry in manifest} != set(self.prompts):
+            raise RuntimeError(f"the run succeeded, but its pictures are not all there; missing: {missing}")
+        fetches = Counter(each["request_id"] for each in self.journal() if "fetch" in each["path"])
+        folder = local_path(uris[0]).parent
+        page = FOLDER / "contact-sheet.html"
+        page.write_text(
+            contact_sheet(
+                manifest,
+                self.prompts,
+                f"Airflow {metadata.version('apache-airflow')}, DAG {DAG_ID}, run {run_id}",
+            )
+        )
+        print("\n   Request  Fetches  Prompt")
+        for request_id, prompt in self.prompts.items():
+            print(f"{request_id:>10}  {fetches[request_id]:>7}  {prompt}")
+        logs = airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
+        print(f"\nPictures       {folder}  ({len(uris)})")
+        print(f"Manifest       {folder / 'manifest.json'}")
+        print(f"Task logs      {logs}")
+        print(f"Contact sheet  {page.as_uri()}\n")
+
+    def run(self, *, keep: bool) -> None:
+        """Do it all. :raises RuntimeError: if the DAG run fails."""
+        with self.sandbox:
+            self.start_sandbox()
+            connection = {"conn_type": "dreambooth", "host": self.sandbox_url, "password": KEY}
+            airflow = LocalAirflow(
+                FOLDER / "airflow",
+                ROOT / "example_dags",
+                env={"AIRFLOW_CONN_DREAMBOOTH_DEFAULT": json.dumps(connection)},
+                database_cache=FOLDER / "cache",
+            )
+            self.say(f"Airflow {metadata.version('apache-airflow')} starts: {', '.join(COMPONENTS)} …")
+            with airflow:
+                self.say("Airflow is up and healthy")
+                self.submit()
+                destination = (FOLDER / "pictures").as_uri()
+                conf = {"request_ids": list(self.prompts), "destination": destination}
+                run_id = airflow.api.trigger(DAG_ID, conf)
+                self.say(f"DAG {DAG_ID} runs")
+                state = airflow.api.wait_for_run(DAG_ID, run_id, seconds=180, watch=self.show)
+                if state != "success":
+                    raise RuntimeError(f"the run ended as {state}.\n{_reasons(airflow, run_id)}")
+                self.say("The run has succeeded")
+                self.summary(airflow, run_id)
+                if keep:
+                    airflow.processes.leave()
+                    self.sandbox.leave()
+                    print(f"Airflow        {airflow.url}  (user {USERNAME}, password {PASSWORD})")
+                    print(f"The service    {self.sandbox_url}  (key {KEY})")
+                    print("\nBoth go on until: make demo-stop\n")
+        print(f"Done in {self.seconds:.0f} seconds" + ("." if keep else "; everything is stopped."))
+
+
+def _reasons(airflow: LocalAirflow, run_id: str) -> str:
+    """What the tasks that failed had to say, from their logs."""
+    lines = []
+    for task, state in airflow.api.task_states(DAG_ID, run_id).items():
+        lines.append(f"{task}: {state}")
+        for record in map(json.loads, airflow.task_log(DAG_ID, run_id, task).splitlines()):
+            lines += [
+                f"  {each['exc_type']}: {each['exc_value']}" for each in record.get("error_detail") or ()
+            ]
+    return "\n".join(lines)
+
+
+def stop() -> list[str]:
+    """End what an earlier demo has left running."""
+    return [*stop_recorded(FOLDER / "airflow" / "processes"), *stop_recorded(FOLDER / "sandbox")]
+
+
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--keep", action="store_true", help="leave Airflow and the sandbox running")
+    parser.add_argument(
+        "--stop", action="store_true", help="end what --keep has left running, and do no more"
+    )
+    options = parser.parse_args()
+    stopped = stop()
+    if options.stop:
+        print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
+        return 0
+    if stopped:
+        print("An earlier demo was still running; it is stopped.")
+    for folder in ("airflow", "sandbox", "pictures"):
+        shutil.rmtree(FOLDER / folder, ignore_errors=True)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        Demo().run(keep=options.keep)
+    except KeyboardInterrupt:
+        print("\nInterrupted; everything is stopped.", file=sys.stderr)
+        return 130
+    except Exception as error:  # noqa: BLE001 - whatever it is, its message comes last
+        print(
+            f"\nThe demo has failed: {error}\nLogs are under {FOLDER}; everything is stopped.",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The example DAGs parse anywhere, and each does its work against the sandbox."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pendulum
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "example_dags"
+NAMES = sorted(path.stem for path in FOLDER.glob("example_*.py"))
+
+
+@pytest.fixture(scope="module")
+def dags(airflow_db) -> dict[str, Any]:
+    """Every DAG of the folder, parsed as the DAG processor does and stored where ``dag.test()`` looks."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(dag_folder=FOLDER, bundle_path=FOLDER, bundle_name="dags-folder")
+    assert bag.import_errors == {}
+    sync_bag_to_db(bag, "dags-folder", None)
+    return bag.dags
+
+
+def test_there_is_one_dag_a_file_and_its_name_is_that_of_the_file(dags):
+    assert sorted(dags) == NAMES
+
+
+def test_they_parse_without_connection_variable_or_database(tmp_path):
+    code = f"import runpy\nfor name in {NAMES}: runpy.run_path({str(FOLDER)!r} + '/' + name + '.py')"
+    env = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "airflow.db").exists()
+
+
+def run(dag: Any, **kwargs: Any) -> dict[str, Any]:
+    """Run a DAG to its end and return each task's XCom."""
+    dag_run = dag.test(**kwargs)
+    instances = dag_run.get_task_instances()
+    assert {each.task_id: each.state for each in instances if each.state != "success"} == {}
+    return {each.task_id: each.xcom_pull(task_ids=each.task_id) for each in instances}
+
+
+def test_one_id(dags, dreambooth_sandbox):
+    request_id = dreambooth_sandbox.add(prompt="a red fox", ready_in=1, samples=2)
+    xcoms = run(dags["example_dreambooth_one"], run_conf={"request_id": request_id})
+    assert xcoms["wait_for_pictures"]["request_id"] == request_id
+    assert xcoms["use_links"] == 2
+
+
+def test_a_batch_of_ids_a_day(dags, dreambooth_sandbox, tmp_path):
+    request_ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(3)]
+    (tmp_path / "2026-11-22.txt").write_text("\n".join(request_ids))
+    xcoms = run(
+        dags["example_dreambooth_daily_batch"],
+        run_conf={"folder": tmp_path.as_uri()},
+        logical_date=pendulum.datetime(2026, 11, 22, tz="UTC"),
+    )
+    assert [each["request_id"] for each in xcoms["wait_for_pictures"]] == request_ids
+    assert xcoms["collect_links"] == [each["output"][0] for each in xcoms["wait_for_pictures"]]
+
+
+def test_mapped_ids(dags, dreambooth_sandbox):
+    request_ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(3)]
+    xcoms = run(dags["example_dreambooth_mapped"], run_conf={"request_ids": request_ids})
+    assert [dreambooth_sandbox.fetches(each) > 0 for each in request_ids] == [True] * 3
+    assert len(xcoms["collect"]) == 3
+
+
+def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
+    request_ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(3)]
+    conf = {"request_ids": request_ids, "destination": tmp_path.as_uri()}
+    xcoms = run(dags["example_dreambooth_save"], run_conf=conf)
+    [folder] = tmp_path.iterdir()
+    assert [uri.removeprefix(f"{folder.as_uri()}/") for uri in xcoms["save_pictures"]] == [
+        f"{request_id}-0.png" for request_id in request_ids
+    ]
+    assert {path.name for path in folder.iterdir()} == {
+        *(f"{each}-0.png" for each in request_ids),
+        "manifest.json",
+    }
