@@ -29,11 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_dreambooth.api.replies import Failed, Ready, Refused, TimedOut, Unavailable, Verdict
-
 
 MAX_SHOWN = 50
 """Ids of one reason, and reasons, that an error's text names; XCom ``failed`` has all of them."""
@@ -41,15 +41,21 @@ MAX_SHOWN = 50
 
 @dataclass(frozen=True)
 class RequestFailure:
-    """One request that gave no pictures: its id, the kind of failure, and the service's words."""
+    """
+    One request that gave no pictures: its id, the kind of failure, and the service's words.
+
+    ``output`` holds the links that were usable where others of the same request were not.
+    """
 
     request_id: str
     kind: str
     message: str
+    output: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Make JSON primitives of it, for XCom."""
-        return {"request_id": self.request_id, "kind": self.kind, "message": self.message}
+        stored = {"request_id": self.request_id, "kind": self.kind, "message": self.message}
+        return {**stored, "output": list(self.output)} if self.output else stored
 
 
 class DreamboothError(Exception):
@@ -167,7 +173,9 @@ def failure(request_id: str, verdict: Verdict) -> RequestFailure | None:
             return None
         case TimedOut():
             return RequestFailure(request_id, "timed_out", verdict.message)
-        case Failed() | Refused() | Unavailable():
+        case Failed():
+            return RequestFailure(request_id, verdict.kind, verdict.message, verdict.output)
+        case Refused() | Unavailable():
             return RequestFailure(request_id, verdict.kind, verdict.message)
 
 

@@ -86,7 +86,10 @@ class Batch:
     def record(self, request_id: str, outcome: Outcome, now: float) -> None:
         """Take the outcome of one look, received at ``now`` (epoch seconds)."""
         if (poll := self._polls.get(request_id)) is None:
-            return  # finished meanwhile by a refusal that meant every request
+            # Finished meanwhile by a refusal that meant every request; but pictures that are there are there.
+            if isinstance(outcome, Ready) and request_id in self.verdicts:
+                self.verdicts[request_id] = outcome
+            return
         decision = poll.decide(outcome, now, policy=self.policy, began=self.began, deadline=self.deadline)
         if isinstance(decision, Finish):
             alike = isinstance(outcome, Refused) and outcome.account_wide
@@ -145,7 +148,7 @@ class Batch:
                 policy=PollPolicy.from_dict(stored["policy"]),
             )
             batch._held_until = float(stored["held_until"])
-            for request_id, when, looks, failures in stored["waiting"]:
+            for request_id, when, looks, failures, *_later in stored["waiting"]:
                 batch._polls[request_id] = Poll(request_id, looks, failures)
                 batch._due.append((float(when), request_id))
             heapq.heapify(batch._due)

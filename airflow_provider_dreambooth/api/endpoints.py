@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 MAX_REDIRECTS = 3
 MAX_REPLY_BYTES = 1 << 20
@@ -58,16 +58,18 @@ def redirect_target(
     try:
         target = urlsplit(urljoin(url, location))
         asked = urlsplit(url)
-        target_port, asked_port = target.port, asked.port
+        ports = _port(asked), _port(target)
     except ValueError:
         return None
     if target.username or target.password or target.scheme not in ("http", "https"):
         return None
     if asked.scheme == "https" and target.scheme != "https":
         return None
-    same_place = target.hostname == asked.hostname and (
-        target_port == asked_port or target.scheme != asked.scheme
-    )
+    same_place = target.hostname == asked.hostname and (ports[0] == ports[1] or ports == (80, 443))
     if not (same_place or target.hostname in trusted_hosts):
         return None
     return target.geturl()
+
+
+def _port(parts: SplitResult) -> int | None:
+    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -10,9 +10,10 @@ A driver (synchronous or asynchronous) only carries each URL to the network and 
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -26,6 +27,9 @@ from airflow_provider_dreambooth.api.replies import (
     read_json,
     retry_after_seconds,
 )
+
+SHORTEST_SECRET = 8
+"""The service's keys have 60 characters; to blank a sandbox's "test" would tear links apart."""
 
 
 class Account(Protocol):
@@ -75,7 +79,7 @@ def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | 
         if 300 <= reply.http_status < 400 and reply.http_status != 304:
             target = redirect_target(url, reply.http_status, reply.location, account.trusted_hosts)
             if target is None:
-                return _redirected(url, reply)
+                return _redirected(url, reply, account.api_key)
             url = target
             continue
         if reply.body is None:
@@ -94,21 +98,32 @@ def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | 
 
 def without_key(body: bytes, api_key: str) -> bytes:
     """Blank the key wherever a reply repeats it, so that no message can carry it further."""
-    spellings = {api_key, json.dumps(api_key)[1:-1], json.dumps(api_key)[1:-1].replace("/", "\\/")}
-    for spelling in spellings - {""}:
-        body = body.replace(spelling.encode(), b"***")
-    return body
+    return re.sub(_spellings(api_key), b"***", body) if len(api_key) >= SHORTEST_SECRET else body
 
 
-def _redirected(url: str, reply: RawReply) -> Refused:
+@lru_cache(maxsize=8)
+def _spellings(api_key: str) -> re.Pattern[bytes]:
+    """Match the key as it is, and as any JSON string may escape it."""
+    spelling = ""
+    for char in api_key:
+        units = char.encode("utf-16-be").hex(" ", 2).split()
+        escaped = "".join(rf"\\u(?i:{unit})" for unit in units)
+        short = rf"\\{re.escape(char)}|" if char in '\\/"' else ""
+        spelling += f"(?:{short}{re.escape(char)}|{escaped})"
+    return re.compile(spelling.encode())
+
+
+def _redirected(url: str, reply: RawReply, api_key: str) -> Refused:
     try:
         host = urlsplit(reply.location or "").hostname or urlsplit(url).hostname
     except ValueError:
         host = None
+    if host and len(api_key) >= SHORTEST_SECRET and api_key.lower() in host:
+        host = "***"
     return Refused(
         "redirected",
-        f"HTTP {reply.http_status} redirects to {wording.one_line(host, 100) or 'nowhere'!r}; the key was not "
-        f"sent there. If that host is the service's, set it as the connection's host or add it to the "
+        f"HTTP {reply.http_status} redirects to {wording.one_line(host, 100) or 'nowhere'!r}; the key was "
+        f"not sent there. If that host is the service's, set it as the connection's host or add it to the "
         f"extra 'trusted_hosts'",
         reply.http_status,
     )

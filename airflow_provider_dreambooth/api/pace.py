@@ -16,7 +16,7 @@ class Pace:
         self._next_slot = float("-inf")
 
     def reserve(self, now: float) -> float:
-        """Reserve the next slot and return the seconds to wait for it, from ``now`` (any clock, in seconds)."""
+        """Reserve the next slot and return the seconds from ``now`` (any clock, in seconds) to it."""
         slot = max(now, self._next_slot)
         self._next_slot = slot + self._spacing
         return slot - now

@@ -95,6 +95,7 @@ class Poll:
         :param began: epoch seconds at which waiting began.
         :param deadline: epoch seconds after which an unfinished request has timed out.
         """
+        told = 0.0
         match outcome:
             case Ready() | Refused():
                 return Finish(outcome)
@@ -111,10 +112,13 @@ class Poll:
                         return Finish(outcome)
                 self.failures += not outcome.for_load
                 self.looks += outcome.for_load
-                delay = max(self._after_failure(policy), min(outcome.retry_after or 0.0, MAX_SERVER_DELAY))
+                delay = self._after_failure(policy)
+                told = outcome.retry_after or 0.0
         if now >= deadline:
             return Finish(TimedOut(_last_words(outcome)))
-        delay = max(delay * self._jitter(), MIN_SLEEP)
+        # What the service asked for is only ever exceeded: to ask a little too early is refused again.
+        told = min(told * (self._jitter() + JITTER), MAX_SERVER_DELAY)
+        delay = max(delay * self._jitter(), told, MIN_SLEEP)
         return Sleep(min(delay, deadline - now))
 
     def _interval(self, policy: PollPolicy) -> float:
@@ -128,7 +132,7 @@ class Poll:
         return max(policy.poke_interval, min(doubled, MAX_FAILURE_DELAY))
 
     def _jitter(self) -> float:
-        """Spread requests that began together: a factor from 1 - JITTER to 1 + JITTER, the same every time."""
+        """Spread requests that began together: a factor of 1 ± JITTER, the same every time."""
         seed = f"{self.request_id}#{self.looks + self.failures}".encode()
         return 1.0 + JITTER * (zlib.crc32(seed) / 0x7FFFFFFF - 1.0)
 

@@ -115,38 +115,45 @@ def parse_document(
     status = wording.one_line(document.get("status")).lower()
     if status == "success":
         return _success(document)
-    text = wording.message_of(document)
+    message, text = wording.message_of(document)
     if status == "processing":
         return Pending(
             message=text,
-            request_id=_id(document.get("id", document.get("request_id"))),
+            request_id=_id(document.get("id")) or _id(document.get("request_id")),
             eta=read_eta(document.get("eta")),
             meta=read_meta(document),
         )
-    delay = read_eta(document.get("retry_after"))
-    delay = retry_after if delay is None else delay
+    told = read_eta(document.get("retry_after"))
+    delay = retry_after if told is None else told
     said = text or f"HTTP {http_status} without a message"
     kind = wording.classify(
         status=status,
         code=wording.one_line(document.get("code")).lower(),
-        text=text.lower(),
+        text=(message or text).lower(),
         http_status=http_status,
-        has_retry_after="retry_after" in document,
-        names_fields=isinstance(document.get("message", document.get("messege")), Mapping),
+        has_retry_after=told is not None,
+        names_fields=isinstance(document.get("message") or document.get("messege"), Mapping),
     )
     match kind:
         case "not_found" | "job_failed":
             return Failed(kind, said)
-        case "rate_limited" | "queue_full" | "server_error" | "unreadable":
+        case "rate_limited" | "queue_full":
+            delay = wording.delay_in(text) if delay is None else delay
+            return Unavailable(kind, said, http_status, delay)
+        case "server_error" | "unreadable":
             return Unavailable(kind, said, http_status, delay)
         case _:
             return Refused(kind, said, http_status)
 
 
 def read_json(body: bytes) -> Any:
-    """Decode JSON, or None for anything that is not (hostile depths and numbers included)."""
+    """
+    Decode JSON, or None for anything that is not (hostile depths and numbers included).
+
+    A prompt cut within a character, or with a raw line break in it, must not hide the links beside it.
+    """
     try:
-        return json.loads(body)
+        return json.loads(body.decode("utf-8-sig", "replace"), strict=False)
     except (ValueError, RecursionError):
         return None
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.replies import Ready, parse_document, read_eta, read_meta
 
 # Ids are integers at v3/v4 and may be words such as "abc123-def456" in webhooks. The older
@@ -49,10 +52,10 @@ def parse_request_ids(value: object) -> RequestList:
     :raises ValueError: if there is no usable id in it; the message names the place and what to give.
     """
     value = _undo_rendering(value)
-    if isinstance(value, (str, int, Mapping)) or value is None or not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, bytearray, Mapping)):
         one = _requested(value, "request_id")
         return RequestList((one,), (one.request_id,), single=True)
-    several = [_requested(item, f"request_id[{index}]") for index, item in enumerate(value)]
+    several = [_requested(_undo_rendering(item), f"request_id[{index}]") for index, item in enumerate(value)]
     if not several:
         raise ValueError(f"request_id is an empty list: there is nothing to wait for. {EXPECTED}")
     distinct: dict[str, Requested] = {}
@@ -62,23 +65,20 @@ def parse_request_ids(value: object) -> RequestList:
 
 
 def _undo_rendering(value: object) -> object:
-    """Jinja renders a list as its Python text unless the DAG renders native objects: take it back."""
+    """Jinja renders a list as its Python text (with ``| tojson`` as JSON) unless the DAG renders natively."""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{", "("):
-        try:
-            return ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return value
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                return read(value.strip())
     return value
 
 
 def _requested(value: object, place: str) -> Requested:
     if isinstance(value, Mapping):
-        request_id = value.get("request_id", value.get("id"))
+        request_id = value.get("id") if value.get("request_id") is None else value["request_id"]
         if request_id is None:
-            raise ValueError(
-                f"{place} is a dict without 'request_id' (its keys: {', '.join(map(str, list(value)[:10]))}). "
-                f"{EXPECTED}"
-            )
+            keys = ", ".join(wording.one_line(key, 40) for key in list(value)[:10])
+            raise ValueError(f"{place} is a dict without 'request_id' (its keys: {keys}). {EXPECTED}")
         ready = parse_document(value)
         return Requested(
             _checked(request_id, f"{place}['request_id']"),

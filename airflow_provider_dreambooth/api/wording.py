@@ -33,6 +33,7 @@ _CODES: dict[str, Kind] = {
     "queue_full": "queue_full",
     "invalid_api_key": "key_refused",
     "unauthorized": "key_refused",
+    "forbidden": "forbidden",
     "insufficient_balance": "quota",
     "insufficient_credits": "quota",
     "quota_exceeded": "quota",
@@ -46,8 +47,8 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"queued requests|queue (is )?full", "queue_full"),
     (r"rate limit|too many requests|spam filter", "rate_limited"),
     (
-        r"(invalid|wrong|missing|expired|disabled).{0,20}api ?key"
-        r"|api ?key.{0,40}(invalid|required|not valid|expired)|unauthenticated",
+        r"(invalid|wrong|missing|expired|disabled).{0,20}api[ _-]?key"
+        r"|api[ _-]?key.{0,40}(invalid|required|not valid|expired)|unauthenticated",
         "key_refused",
     ),
     (
@@ -80,13 +81,13 @@ def classify(
 
     :param status: the body's ``status`` in lower case, empty if it has none.
     :param code: the body's ``code`` in lower case.
-    :param text: the message in lower case.
-    :param has_retry_after: the body has a field ``retry_after``, as the 2025 queue limit does.
+    :param text: the message in lower case, without the hint.
+    :param has_retry_after: the body gives seconds in a field ``retry_after``, as the 2025 queue limit does.
     :param names_fields: the message is an object that names parameters, as validation errors are.
     """
     if code in _CODES:
         return _CODES[code]
-    if names_fields:
+    if names_fields and http_status != 429 and not re.search(r"rate limit|too many requests", text):
         return "key_refused" if re.search(r"\bkey: ", text) else "invalid_request"
     for pattern, kind in _TEXTS:
         if re.search(pattern, text):
@@ -104,15 +105,23 @@ def classify(
     return "server_error" if http_status >= 500 or status == "error" else "unreadable"
 
 
-def message_of(document: Mapping[str, object]) -> str:
-    """Find the message and the hint, wherever this reply puts them, as one short line."""
-    message = (
-        _words(document.get("message")) or _words(document.get("messege")) or _words(document.get("error"))
-    )
-    hint = next((words for name in ("tip", "tips", "tip_1") if (words := _words(document.get(name)))), "")
-    # The service adds the same advertisement to many replies, the failures included.
+def message_of(document: Mapping[str, object]) -> tuple[str, str]:
+    """
+    Find the message, wherever this reply puts it: alone, and with the hint; each as one short line.
+
+    Only the message says what a reply means: the service adds advice and advertisements ("subscribe …")
+    to failures of every sort.
+    """
+    message = _first_words(document, ("message", "messege", "error"))
+    hint = _first_words(document, ("tip", "tips", "tip_1"))
     hint = "" if "enterprise plan" in hint else hint
-    return one_line(" - ".join(part for part in (message, hint) if part))
+    return one_line(message), one_line(" - ".join(part for part in (message, hint) if part))
+
+
+def delay_in(text: str) -> float | None:
+    """Find the seconds in a request to slow down such as ``please wait for 30 seconds and try again``."""
+    found = re.search(r"\b(\d{1,4}) ?s(ec|\b)", text, re.IGNORECASE)
+    return float(found[1]) if found else None
 
 
 def one_line(value: object, limit: int = MAX_TEXT) -> str:
@@ -123,7 +132,9 @@ def one_line(value: object, limit: int = MAX_TEXT) -> str:
         text = value if isinstance(value, str) else str(value)
     except (ValueError, RecursionError):  # an integer of more digits than Python writes
         text = f"<{type(value).__name__}>"
-    text = "".join(char if char.isprintable() else " " for char in text[: limit * 4])
+    text = text[: limit * 4]
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -145,10 +156,14 @@ def plain(value: object, depth: int = 3) -> object:
     if isinstance(value, (int, float)):  # bool is an int; infinity and NaN are no JSON
         return value if abs(value) < 2**63 else None
     if depth and isinstance(value, Mapping):
-        return {str(plain(str(key))): plain(item, depth - 1) for key, item in list(value.items())[:200]}
+        return {one_line(key): plain(item, depth - 1) for key, item in list(value.items())[:200]}
     if depth and isinstance(value, (list, tuple)):
         return [plain(item, depth - 1) for item in value[:200]]
     return None
+
+
+def _first_words(document: Mapping[str, object], names: tuple[str, ...]) -> str:
+    return next((words for name in names if (words := _words(document.get(name)))), "")
 
 
 def _words(value: object, depth: int = 3) -> str:

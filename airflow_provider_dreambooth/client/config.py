@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_dreambooth import __version__
 from airflow_provider_dreambooth.api.endpoints import FETCHES
+from airflow_provider_dreambooth.api.exchange import SHORTEST_SECRET
 
 DEFAULT_HOST = "https://modelslab.com"
 
@@ -67,6 +68,15 @@ def from_fields(
 
     :raises ValueError: naming the field, its value and what is accepted; it never quotes the key.
     """
+    key = (password or "").strip()
+    try:
+        return _checked(host, port, key, extra)
+    except ValueError as error:  # the key may have been pasted into another field as well
+        said = str(error).replace(key, "***") if len(key) >= SHORTEST_SECRET else str(error)
+        raise ValueError(said) from None
+
+
+def _checked(host: str | None, port: int | None, key: str, extra: Mapping[str, Any]) -> ClientConfig:
     given = {name: value for name, value in extra.items() if value not in (None, "", [])}
     unknown = sorted(set(given) - set(_EXTRAS))
     if unknown:
@@ -74,7 +84,6 @@ def from_fields(
             f"unknown extra {', '.join(map(repr, unknown))}; known are {', '.join(map(repr, _EXTRAS))}"
         )
     options = {name: _EXTRAS[name](name, value) for name, value in given.items()}
-    key = (password or "").strip()
     if not key:
         raise ValueError("it has no API key: put it into the password field")
     if not key.isprintable():
@@ -95,7 +104,7 @@ def user_agent(library: str) -> str:
 
 
 def _base_url(host: str | None, port: int | None) -> str:
-    text = (host or DEFAULT_HOST).strip().rstrip("/")
+    text = (host or "").strip() or DEFAULT_HOST
     if "://" not in text:
         text = f"https://{text}"
     try:
@@ -103,7 +112,8 @@ def _base_url(host: str | None, port: int | None) -> str:
         named_port = parts.port
     except ValueError:
         parts, named_port = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    usable = parts.scheme in ("http", "https") and re.fullmatch(r"[\w.:-]+", parts.hostname or "")
+    if not usable or not text.isprintable() or " " in text or parts.query or parts.fragment:
         raise ValueError(
             "its host is no base URL; accepted is a name such as 'modelslab.com', or an address with its "
             "scheme such as 'http://localhost:8765'"
@@ -114,8 +124,12 @@ def _base_url(host: str | None, port: int | None) -> str:
         raise ValueError(
             f"its host ends in {parts.path!r}; give the base URL only, the paths below /api are added"
         )
-    netloc = parts.netloc if named_port or not port else f"{parts.netloc}:{port}"
-    return f"{parts.scheme}://{netloc}{parts.path}"
+    if port and not 0 < port < 65536:
+        raise ValueError(f"its port is {port}; accepted is 1 to 65535")
+    netloc = parts.netloc.removeprefix("@").removesuffix(":")
+    if port and not named_port:
+        netloc = f"{netloc}:{port}"
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
 
 
 def _wrong(name: str, value: object, accepted: str) -> ValueError:
@@ -124,9 +138,9 @@ def _wrong(name: str, value: object, accepted: str) -> ValueError:
 
 
 def _api_version(name: str, value: object) -> str:
-    if value not in FETCHES:
+    if not isinstance(value, str) or value not in FETCHES:
         raise _wrong(name, value, ", ".join(FETCHES))
-    return str(value)
+    return value
 
 
 def _number(name: str, value: object, least: float, most: float, accepted: str) -> float:
@@ -162,9 +176,12 @@ def _verify(name: str, value: object) -> bool | str:
     text = str(value).strip()
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if not Path(text).exists():
-        raise _wrong(name, value, "true, false, or the path of an existing CA bundle")
-    return text
+    try:
+        if Path(text).is_file():
+            return text
+    except (OSError, ValueError):  # a certificate's text instead of its path, for one
+        pass
+    raise _wrong(name, value, "true, false, or the path of an existing CA bundle")
 
 
 def _proxy(name: str, value: object) -> str:
