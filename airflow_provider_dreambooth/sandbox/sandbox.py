@@ -136,6 +136,11 @@ class Sandbox:
                 await stop.wait()
             finally:
                 listening.close()
+                if tls is not None:
+                    # A TLS transport would wait for the client's farewell, longer than this loop lives.
+                    for connection in cast("web.Server", runner.server).connections:
+                        if connection.transport is not None:
+                            connection.transport.abort()
         finally:
             await runner.cleanup()
 

@@ -142,10 +142,10 @@ def _value(fault: Fault, options: dict[str, Any]) -> Any:
 
 
 def picture_scripts(specs: Spec | Iterable[Any]) -> tuple[tuple[Script, ...], tuple[str, ...]]:
-    """The faults of a request's pictures, and the suffixes that they give to the links ("": the true one).
+    """The faults of a request's pictures, and the suffixes of the links ("" for the true one).
 
-    :param specs: one entry a picture. A fault alone stays for every request to that picture; a list of faults is
-        used up one by one, then the picture comes. None is no fault.
+    :param specs: one entry a picture. A fault alone stays for every request to that picture; a list of faults
+        is used up one by one, then the picture comes. None is no fault.
     :raises ValueError: as :class:`Script`.
     """
     entries = (specs,) if specs is None or isinstance(specs, str | Mapping) else tuple(specs)

@@ -70,9 +70,9 @@ class Service:
     # -- accounts
 
     @locked
-    def set_keys(self, keys: Sequence[str]) -> None:
+    def set_keys(self, keys: Sequence[Any]) -> None:
         """From now on these keys are accepted and no other. The jobs stay: the account is the same."""
-        if not keys or not all(keys):
+        if not keys or not all(isinstance(key, str) and key for key in keys):
             raise ValueError("A key is a non-empty string.")
         self._keys = tuple(keys)
 
@@ -103,7 +103,7 @@ class Service:
         account: int = 0,
     ) -> Job:
         """A new job. :raises ValueError: for an id that exists or a fault that does not."""
-        rid = str(next(self._ids) if request_id is None else request_id)
+        rid = self._free_id() if request_id is None else str(request_id)
         if rid in self.jobs:
             raise ValueError(f"Request id {rid} exists already.")
         if not rid or ready_in < 0:
@@ -140,7 +140,7 @@ class Service:
     def submit(self, order: Order, account: int) -> Job:
         """Accept a submit: it is billed."""
         self._accepted[account] += 1
-        rid = next(self._ids)
+        rid = self._free_id()
         return self.add(order, ready_in=self._run_time(rid), request_id=rid, account=account)
 
     @locked
@@ -172,6 +172,9 @@ class Service:
         last = self._recent.get(digest)
         self._recent[digest] = now
         return last is not None and now - last < SPAM_SECONDS
+
+    def _free_id(self) -> str:
+        return next(rid for rid in map(str, self._ids) if rid not in self.jobs)
 
     def _run_time(self, request_id: object) -> float:
         run_time = self.settings.run_time
