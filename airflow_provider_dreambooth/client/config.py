@@ -203,9 +203,9 @@ def _trusted_hosts(name: str, value: object) -> tuple[str, ...]:
         except ValueError:
             raise _wrong(name, value, "a list of host names") from None
     hosts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(hosts, (list, tuple)):
+    if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
         raise _wrong(name, value, "a list of host names")
-    names = tuple(str(host).strip().lower() for host in hosts)
+    names = tuple(host.strip().lower() for host in hosts)
     for host in names:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host):
             raise _wrong(name, host, "a list of bare host names, without scheme, port or path")
