@@ -111,7 +111,7 @@ class DreamboothRateLimited(DreamboothTransientError):
 
 
 class DreamboothUnavailable(DreamboothTransientError):
-    """Too many unusable answers in a row: errors of the server, no connection, or not the service's replies."""
+    """Too many unusable answers in a row: server errors, no connection, or not the service's replies."""
 
 
 class DreamboothSaveError(DreamboothError):
@@ -137,8 +137,7 @@ _BY_KIND: dict[str, tuple[type[DreamboothError], str]] = {
     ),
     "job_failed": (
         DreamboothJobFailed,
-        "Submit the generation again: it is billed as a new request; fetching this id again bills nothing "
-        "and changes nothing",
+        "Submit the generation again: it is billed as a new request; fetching this id again changes nothing",
     ),
     "no_output": (
         DreamboothJobFailed,
@@ -153,7 +152,7 @@ _BY_KIND: dict[str, tuple[type[DreamboothError], str]] = {
     ),
     "timed_out": (
         DreamboothTimeout,
-        "The generation may still finish: clear the task to fetch it, or raise 'timeout'; fetching bills nothing",
+        "The generation may still finish: clear the task to fetch it, or raise 'timeout'; that bills nothing",
     ),
     "rate_limited": (DreamboothRateLimited, "A retry of the task asks again and bills nothing"),
     "queue_full": (DreamboothRateLimited, "A retry of the task asks again and bills nothing"),

@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.request_ids import RequestList
-from airflow_provider_dreambooth.exceptions import DreamboothConnectionError, DreamboothTransientError
+from airflow_provider_dreambooth.exceptions import (
+    DreamboothConnectionError,
+    DreamboothError,
+    DreamboothTransientError,
+)
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
-from airflow_provider_dreambooth.results import error_of, failures_of, ready_results
+from airflow_provider_dreambooth.results import failures_of, ready_results
 from airflow_provider_dreambooth.triggers.dreambooth import EVENT_VERSION, DreamboothFetchTrigger
 
 FIRST_LOOK = 5.0
-"""Seconds that the first look of a deferrable task may hold its worker slot; the trigger looks at the rest."""
+"""Seconds that the first look of a deferrable task may hold its slot; the trigger looks at the rest."""
 
 
 def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
@@ -64,15 +68,15 @@ def batch_of_event(event: Mapping[str, Any] | None, conn_id: str) -> Batch:
     return Batch.from_dict(event["batch"])
 
 
-def push_and_raise(context: Context, batch: Batch, asked: RequestList, conn_id: str) -> None:
+def raise_keeping_ready(
+    context: Context, batch: Batch, asked: RequestList, error: DreamboothError
+) -> NoReturn:
     """
-    If a request failed, leave what is ready in XCom (``ready``, and ``failed`` with the reasons), then raise.
+    Keep in XCom what there is, then raise.
 
-    :raises DreamboothError: unless everything is ready.
+    XCom ``ready`` gets the results of the requests that are ready, with their links, ``failed`` the others'
+    reasons: nothing that was obtained is lost with the task.
     """
-    error = error_of(batch, conn_id)
-    if error is None:
-        return
     ti = context["ti"]
     ti.xcom_push(key="ready", value=ready_results(batch, asked))
     ti.xcom_push(key="failed", value=[item.to_dict() for item in failures_of(batch)])

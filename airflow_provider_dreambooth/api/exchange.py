@@ -36,11 +36,16 @@ class Account(Protocol):
     """What of a connection's settings decides where the key may go."""
 
     @property
-    def base_url(self) -> str: ...
+    def base_url(self) -> str:
+        """Scheme, host and port."""
+
     @property
-    def api_key(self) -> str: ...
+    def api_key(self) -> str:
+        """The secret."""
+
     @property
-    def trusted_hosts(self) -> Collection[str]: ...
+    def trusted_hosts(self) -> Collection[str]:
+        """Further hosts that may get the key, in lower case."""
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,17 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"queued requests|queue (is )?full", "queue_full"),
     (r"rate limit|too many requests|spam filter", "rate_limited"),
     (
-        r"(invalid|wrong|missing|expired|disabled).{0,20}api[ _-]?key"
-        r"|api[ _-]?key.{0,40}(invalid|required|not valid|expired)|unauthenticated",
+        (
+            r"(invalid|wrong|missing|expired|disabled).{0,20}api[ _-]?key"
+            r"|api[ _-]?key.{0,40}(invalid|required|not valid|expired)|unauthenticated"
+        ),
         "key_refused",
     ),
     (
-        r"limit exceeded|(insufficient|not enough|out of|no) (credits?|balance|funds)"
-        r"|subscri(be|ption)|payment required",
+        (
+            r"limit exceeded|(insufficient|not enough|out of|no) (credits?|balance|funds)"
+            r"|subscri(be|ption)|payment required"
+        ),
         "quota",
     ),
     (r"model.{0,60}not (be )?found|model.{0,20}does ?n.t exist", "model_not_found"),

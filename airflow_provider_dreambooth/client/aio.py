@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The asynchronous client for the triggerer: one session a connection and event loop, shared by all triggers."""
+"""The asynchronous client for the triggerer: one session a connection and event loop, shared by triggers."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
@@ -75,7 +75,7 @@ class DreamboothHook(BaseHook):
             self._client.close()
             self._client = None
 
-    def __enter__(self) -> DreamboothHook:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -162,9 +162,7 @@ class DreamboothHook(BaseHook):
         return models
 
     def test_connection(self) -> tuple[bool, str]:
-        """
-        Check host and key for Airflow's "Test" button; it asks for a request that cannot be, which bills nothing.
-        """
+        """Check host and key for Airflow's "Test" button; it asks for a request that cannot be: not billed."""
         try:
             place = self.get_conn().config.base_url
             outcome = self._fetch_once("0")

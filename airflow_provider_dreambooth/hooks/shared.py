@@ -31,7 +31,7 @@ class SharedService:
         return self._client
 
     async def fetch(self, request_id: str) -> Outcome:
-        """Ask once for a request; if the key is refused and was changed meanwhile, once more with the new one."""
+        """Ask once for a request; with a new key once more, if the old was refused and there is one."""
         client = self._client
         outcome = await client.fetch(request_id)
         if isinstance(outcome, Refused) and outcome.kind == "key_refused":

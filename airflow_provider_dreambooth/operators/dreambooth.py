@@ -7,15 +7,39 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    BaseOperator,
+    Context,
+    ObjectStoragePath,
+    conf,
+)
 
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
-from airflow_provider_dreambooth.exceptions import DreamboothInputError
+from airflow_provider_dreambooth.client.config import ClientConfig
+from airflow_provider_dreambooth.exceptions import (
+    MAX_SHOWN,
+    DreamboothError,
+    DreamboothInputError,
+    DreamboothPictureRefused,
+    DreamboothSaveError,
+)
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
-from airflow_provider_dreambooth.results import read_request_ids, ready_results
-from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, push_and_raise
+from airflow_provider_dreambooth.results import error_of, read_request_ids, ready_results
+from airflow_provider_dreambooth.storage import (
+    Picture,
+    PictureFailure,
+    check_link,
+    read_manifest,
+    save_pictures,
+    write_manifest,
+)
+from airflow_provider_dreambooth.storage.links import without_query
+from airflow_provider_dreambooth.storage.names import picture_names
+from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, raise_keeping_ready
 
 MANIFEST_KEY = "manifest"
 
@@ -40,7 +64,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
     :param max_bytes: largest picture accepted, in bytes.
     :param max_parallel: downloads at a time.
     :param link_patience: seconds for which a link that is not there yet is tried again.
-    :param allow_private_links: follow links to private addresses; None: only if the service has such a one itself.
+    :param allow_private_links: open links to private addresses; None: only if the service has such a one.
     :param deferrable: wait for ``request_id`` in the triggerer, without a worker slot.
     :param poke_interval: seconds between two looks at a request.
     :param timeout: seconds to wait for the requests.
@@ -90,3 +114,155 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.timeout = timeout
+
+    def execute(self, context: Context) -> list[str]:
+        """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
+        asked = self._asked()
+        self._folder()  # a destination or name that cannot be is told before anybody waits for it
+        began = time.time()
+        batch = Batch(
+            asked.requests,
+            began=began,
+            deadline=began + self.timeout,
+            policy=PollPolicy(poke_interval=self.poke_interval),
+        )
+        if batch.waiting and self.deferrable:
+            look_then_defer(self, batch, self.dreambooth_conn_id)
+        elif batch.waiting:
+            with DreamboothHook(self.dreambooth_conn_id) as hook:
+                hook.wait_for(batch)
+        return self._keep(context, batch, asked)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> list[str]:
+        """Take the trigger's event and keep the pictures."""
+        return self._keep(context, batch_of_event(event, self.dreambooth_conn_id), self._asked())
+
+    def _asked(self) -> RequestList:
+        if (self.request_id is None) == (self.results is None):
+            raise DreamboothInputError("Give either request_id or results. Nothing was sent.")
+        if self.results is None:
+            return read_request_ids(self.request_id)
+        asked = read_request_ids(self.results)
+        unready = [request.request_id for request in asked.requests if request.ready is None]
+        if unready:
+            raise DreamboothInputError(
+                f"results holds requests without pictures ({', '.join(unready[:10])}): give what "
+                f"DreamboothFetchSensor returned, or use request_id to wait for them. Nothing was sent."
+            )
+        return asked
+
+    def _folder(self) -> ObjectStoragePath | None:
+        if self.destination is None:
+            return None
+        if "://" not in self.destination and not self.destination.startswith("/"):
+            raise DreamboothInputError(
+                f"destination is {self.destination!r}; give a folder URL such as 's3://bucket/prefix' or "
+                f"'file:///data/pictures', or None to keep links only. Nothing was sent."
+            )
+        try:
+            picture_names([Picture("1", 0, "")], self.name)
+            return ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
+        except ValueError as error:  # of the name, or "Unsupported filesystem" of a scheme
+            raise DreamboothInputError(f"{error}. Nothing was sent.") from None
+
+    def _keep(self, context: Context, batch: Batch, asked: RequestList) -> list[str]:
+        ready = {result["request_id"]: result["output"] for result in ready_results(batch, asked)}
+        pictures = [
+            Picture(rid, index, url) for rid, links in ready.items() for index, url in enumerate(links)
+        ]
+        with DreamboothHook(self.dreambooth_conn_id) as hook:
+            config = hook.get_conn().config
+        allow_private = config.is_private if self.allow_private_links is None else self.allow_private_links
+        try:
+            if (folder := self._folder()) is None:
+                kept, failed = _judge_links(context, pictures, allow_private=allow_private)
+            else:
+                kept, failed = self._save(context, pictures, folder, config, allow_private=allow_private)
+        except DreamboothSaveError as unusable:  # the destination is, so it is all the pictures
+            raise_keeping_ready(context, batch, asked, unusable)
+        error = error_of(batch, self.dreambooth_conn_id)
+        if failed:
+            context["ti"].xcom_push(key="unsaved", value=[failure.to_dict() for failure in failed])
+            error = _unsaved(failed, len(pictures), beside=error)
+        if error:
+            raise_keeping_ready(context, batch, asked, error)
+        return kept
+
+    def _save(
+        self,
+        context: Context,
+        pictures: Sequence[Picture],
+        folder: ObjectStoragePath,
+        config: ClientConfig,
+        *,
+        allow_private: bool,
+    ) -> tuple[list[str], Sequence[PictureFailure]]:
+        manifest_name = _manifest_name(context["ti"].map_index)
+        read_manifest(folder, manifest_name)  # what could not be replaced there is told before downloading
+        report = save_pictures(
+            pictures,
+            folder,
+            name=self.name,
+            overwrite=self.overwrite,
+            max_bytes=self.max_bytes,
+            max_parallel=self.max_parallel,
+            link_patience=self.link_patience,
+            verify=config.verify,
+            proxy=config.proxy,
+            allow_private=allow_private,
+            log=self.log,
+        )
+        manifest = [saved.to_dict() for saved in report.saved]
+        context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
+        if manifest:
+            self.log.info("The manifest is %s", write_manifest(folder, manifest_name, manifest))
+        return [saved.uri for saved in report.saved], report.failed
+
+
+def _manifest_name(map_index: int | None) -> str:
+    """Give each task of a mapped one its own manifest: they may run at the same time."""
+    return "manifest.json" if map_index is None or map_index < 0 else f"manifest-{map_index}.json"
+
+
+def _judge_links(
+    context: Context, pictures: Sequence[Picture], *, allow_private: bool
+) -> tuple[list[str], Sequence[PictureFailure]]:
+    """Pass links on, but for those that nobody should open: the reply may be forged."""
+    kept: list[str] = []
+    manifest: list[dict[str, Any]] = []
+    failed: list[PictureFailure] = []
+    for picture in pictures:
+        source = without_query(picture.url)
+        if reason := check_link(picture.url, allow_private=allow_private):
+            failed.append(PictureFailure(picture.request_id, picture.index, source, reason, final=True))
+        else:
+            kept.append(picture.url)
+            manifest.append({"request_id": picture.request_id, "index": picture.index, "source_url": source})
+    context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
+    return kept, failed
+
+
+def _unsaved(
+    failed: Sequence[PictureFailure], total: int, *, beside: DreamboothError | None
+) -> DreamboothError:
+    """
+    Make the error that names each picture not saved; it is retried unless all of them would fail again.
+
+    :param beside: the error of the requests that gave no pictures.
+    """
+    shown = "; ".join(
+        f"picture {failure.index} of request {failure.request_id} ({failure.source_url}): {failure.reason}"
+        for failure in failed[:MAX_SHOWN]
+    )
+    more = f"; and {len(failed) - MAX_SHOWN} more" if len(failed) > MAX_SHOWN else ""
+    text = (
+        f"{len(failed)} of {total} pictures are not saved: {shown}{more}. The others are in XCom 'manifest', "
+        f"all links in XCom 'ready'. Saving bills nothing; the task run again saves only what is missing."
+    )
+    final = all(failure.final for failure in failed)
+    if beside is None:
+        return DreamboothPictureRefused(text) if final else DreamboothSaveError(text)
+    final = final and isinstance(beside, (AirflowFailException, AirflowSensorTimeout))
+    error = (type(beside) if final else DreamboothSaveError)(f"{beside} {text}")
+    error.failures = beside.failures
+    return error

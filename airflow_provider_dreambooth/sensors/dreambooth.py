@@ -24,8 +24,8 @@ from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
-from airflow_provider_dreambooth.results import read_request_ids, results_for
-from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, push_and_raise
+from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
+from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, raise_keeping_ready
 
 STATE_KEY = "dreambooth_wait"
 
@@ -34,8 +34,8 @@ class DreamboothFetchSensor(BaseSensorOperator):
     """
     Wait until the pictures of queued requests are ready, and return their links.
 
-    XCom ``return_value``: for one id ``{"request_id", "status": "success", "output": [links], …}``, for a list
-    a list of these in the order given. If a request fails, the others are still waited for; then XCom
+    XCom ``return_value``: for one id ``{"request_id", "status": "success", "output": [links], …}``, for a
+    list a list of these in the order given. If a request fails, the others are still waited for; then XCom
     ``ready`` holds what is ready, ``failed`` the reasons, and the error names each id. Every mode gives
     the same result and the same exception; see :mod:`airflow_provider_dreambooth.exceptions` for which retry.
 
@@ -43,7 +43,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
     :param dreambooth_conn_id: the connection of type ``dreambooth``. (templated)
     :param deferrable: wait in the triggerer, without a worker slot.
     :param poke_interval: seconds between two looks, a tenth more or less.
-    :param timeout: seconds from the start of this try to the deadline; each request is looked at once more then.
+    :param timeout: seconds from the start of this try to the deadline; each request gets one more look then.
     :param not_found_grace: seconds for which "Request not found" is taken as "not yet".
     :param max_consecutive_failures: unusable answers in a row, for one id, that end the wait; they double
         the wait between looks, up to 60 seconds. With ``silent_fail`` only the deadline does.
@@ -142,7 +142,8 @@ class DreamboothFetchSensor(BaseSensorOperator):
 
     def _conclude(self, context: Context, batch: Batch, asked: RequestList) -> Any:
         with self._skipping():
-            push_and_raise(context, batch, asked, self.dreambooth_conn_id)
+            if error := error_of(batch, self.dreambooth_conn_id):
+                raise_keeping_ready(context, batch, asked, error)
         self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
         return results_for(batch, asked)
 

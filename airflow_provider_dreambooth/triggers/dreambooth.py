@@ -17,7 +17,7 @@ from airflow_provider_dreambooth.hooks.shared import shared_service
 
 EVENT_VERSION = 1
 PROGRESS_SECONDS = 10.0
-"""Shortest time between two progress lines of one trigger: its log goes through the triggerer's one socket."""
+"""Shortest time between two progress lines of a trigger: all logs go through the triggerer's one socket."""
 
 
 class DreamboothFetchTrigger(BaseTrigger):
@@ -42,7 +42,7 @@ class DreamboothFetchTrigger(BaseTrigger):
     ) -> None:
         # A raise in here would end the whole triggerer, so everything is checked in run(). `later` takes
         # arguments of a newer release that an older triggerer re-creates.
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.dreambooth_conn_id = dreambooth_conn_id
         self.batch = batch
 

@@ -11,6 +11,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.exceptions import AirflowRescheduleException
@@ -33,6 +34,7 @@ class TaskInstance:
     """Airflow's side of one task: XCom, the number of the try, and when it was first rescheduled."""
 
     try_number: int = 1
+    map_index: int = -1
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_rescheduled: datetime | None = None
 
@@ -68,7 +70,7 @@ def run_task(make_task: Callable[[], Any], *, state_store: bool = True) -> Ended
     if state_store:
         context["task_state_store"] = StateStore()
     events: list[Any] = []
-    step: Callable[[], Any] = lambda: make_task().execute(context)  # noqa: E731
+    step: Callable[[], Any] = partial(_execute, make_task, context)
     while True:
         try:
             return Ended(through_json(step()), None, ti.xcoms, len(events), events)
@@ -77,15 +79,18 @@ def run_task(make_task: Callable[[], Any], *, state_store: bool = True) -> Ended
             assert classpath == "airflow_provider_dreambooth.triggers.dreambooth.DreamboothFetchTrigger"
             event = through_json(asyncio.run(only_event(DreamboothFetchTrigger(**through_json(kwargs)))))
             events.append(event)
-            method = deferred.method_name
-            step = lambda m=method, e=event: make_task().resume_execution(m, {"event": e}, context)
+            step = partial(make_task().resume_execution, deferred.method_name, {"event": event}, context)
         except AirflowRescheduleException as reschedule:
             ti.first_rescheduled = ti.first_rescheduled or datetime.now(tz=UTC)
             ti.xcoms.clear()  # as Airflow does at each new start of a task
             time.sleep(max(reschedule.reschedule_date.timestamp() - time.time(), 0))
-            step = lambda: make_task().execute(context)  # noqa: E731
+            step = partial(_execute, make_task, context)
         except BaseException as error:  # noqa: BLE001 - the error is the result
             return Ended(None, error, ti.xcoms, len(events), events)
+
+
+def _execute(make_task: Callable[[], Any], context: dict[str, Any]) -> Any:
+    return make_task().execute(context)
 
 
 async def only_event(trigger: DreamboothFetchTrigger) -> Any:

@@ -55,7 +55,7 @@ SCENARIOS = [
         ("not_found",) * FOR_EVER,
         sensor={"not_found_grace": 0},
         error=exceptions.DreamboothRequestNotFound,
-        says=("Request not found", "fetching bills nothing"),
+        says=("Request not found", "bills nothing"),
         requests=1,
     ),
     Scenario(
@@ -105,9 +105,25 @@ SCENARIOS = [
         error=exceptions.DreamboothTimeout,
         says=("still processing", "'timeout'"),
     ),
-    Scenario("deadline at once", ready_in=3600, sensor={"timeout": 0}, error=exceptions.DreamboothTimeout, requests=1),
-    Scenario("soft_fail on a timeout", ready_in=3600, sensor={"timeout": 0, "soft_fail": True}, error=AirflowSkipException),
-    Scenario("soft_fail on a failed job", ("processing", "job_failed"), sensor={"soft_fail": True}, error=AirflowSkipException),
+    Scenario(
+        "deadline at once",
+        ready_in=3600,
+        sensor={"timeout": 0},
+        error=exceptions.DreamboothTimeout,
+        requests=1,
+    ),
+    Scenario(
+        "soft_fail on a timeout",
+        ready_in=3600,
+        sensor={"timeout": 0, "soft_fail": True},
+        error=AirflowSkipException,
+    ),
+    Scenario(
+        "soft_fail on a failed job",
+        ("processing", "job_failed"),
+        sensor={"soft_fail": True},
+        error=AirflowSkipException,
+    ),
     Scenario(
         "soft_fail does not hide faults that a retry may heal",
         ("processing", *("http_500",) * FOR_EVER),
@@ -128,7 +144,7 @@ SCENARIOS = [
         sensor={"silent_fail": True, "max_consecutive_failures": 2},
         requests=5,
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

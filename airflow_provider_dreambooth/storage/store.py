@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A destination where objects are whole or absent.
+
+This is the one place that goes under :class:`ObjectStoragePath`, to the file system of fsspec behind it.
+Writing through ``path.open("wb")`` leaves a truncated object when an exception passes; a whole local file is
+handed over instead, in one call after which S3, Google Cloud Storage and Azure show the object only if all
+of it arrived. Elsewhere it is written beside its final name and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_dreambooth.exceptions import DreamboothSaveError
+from airflow_provider_dreambooth.storage.links import without_queries
+
+_PART = 8 << 20
+"""Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
+
+# How each store is told what a browser should take the object for.
+_OPTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), lambda kind: {"ContentType": kind, "chunksize": _PART}),
+    **dict.fromkeys(("gs", "gcs"), lambda kind: {"content_type": kind, "chunksize": _PART}),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl"), lambda kind: {"content_settings": _azure(kind)}),
+}
+
+
+class StoreFailed(Exception):
+    """The store did not do as asked. ``refused``: nor will it for another object."""
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+class Store:
+    """
+    The objects below a destination, by their names relative to it.
+
+    :param destination: the folder; of its path only protocol, connection id and place are used.
+    :raises DreamboothSaveError: if there is no file system for it.
+    """
+
+    def __init__(self, destination: ObjectStoragePath) -> None:
+        self.protocol = destination.protocol or "file"
+        self._root = destination.path.rstrip("/")
+        self._conn_id = destination.conn_id
+        self._local = self.protocol in ("file", "local")
+        bucket = self._root.lstrip("/").partition("/")[0]
+        if self.protocol in ("abfs", "abfss") and ".core." in bucket:
+            # Airflow takes what is before the "@" for a connection id, always: the container is lost.
+            raise DreamboothSaveError(
+                f"destination {self.uri('')} names a storage account; write abfs://container/folder and let "
+                "storage_conn_id name the account"
+            )
+        try:
+            self._fs = destination.fs
+        except Exception as error:  # noqa: BLE001 - whatever a provider raises: the library or the connection lacks
+            raise self._unusable(error) from None
+
+    def uri(self, name: str) -> str:
+        """Give an object's address, without the connection id that ``str(path)`` puts into it."""
+        scheme = "file" if self._local else self.protocol
+        return f"{scheme}://{self._root}/{name}".rstrip("/")
+
+    def probe(self, *, overwrite: bool) -> None:
+        """
+        Look whether the destination can be used, before anything is downloaded for it.
+
+        :param overwrite: nothing needs to be read there, so a store that lets nothing be read will do.
+        :raises DreamboothSaveError: naming the destination and ``storage_conn_id``.
+        """
+        try:
+            self._fs.invalidate_cache()  # the file system outlives tasks: forget what an earlier one listed
+            if self._local:
+                probe = Path(self._beside(self._path("probe")))
+                probe.parent.mkdir(parents=True, exist_ok=True)
+                probe.touch(exist_ok=False)
+                probe.unlink()
+            else:
+                self._fs.info(self._root.lstrip("/").partition("/")[0] or self._root)
+        except PermissionError as error:
+            if self._local or not overwrite:
+                raise self._unusable(error) from None
+        except Exception as error:  # noqa: BLE001 - every store has its own
+            raise self._unusable(error) from None
+
+    def size(self, name: str) -> int | None:
+        """Give an object's bytes; None if there is none of this name."""
+        try:
+            found = self._fs.info(self._path(name))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001
+            raise self._failed("look for", name, error) from None
+        return int(found["size"] or 0) if found["type"] == "file" else None
+
+    def get(self, name: str, local: Path) -> None:
+        """
+        Copy an object into a local file.
+
+        :raises StoreFailed: if that fails.
+        """
+        try:
+            self._fs.get_file(self._path(name), str(local))
+        except Exception as error:  # noqa: BLE001
+            raise self._failed("read", name, error) from None
+
+    def put(self, local: Path, name: str, content_type: str) -> None:
+        """
+        Copy a local file to where it appears only when whole, in place of what was there.
+
+        :param content_type: also told to the store, so that a browser shows the object.
+        :raises StoreFailed: if that fails; nothing new is then under the name.
+        """
+        path = self._path(name)
+        try:
+            if self._local:
+                self._put_local(local, Path(path))
+            elif options := _OPTIONS.get(self.protocol):
+                self._fs.put_file(str(local), path, **options(content_type))
+            else:
+                self._put_and_rename(local, path)
+        except Exception as error:  # noqa: BLE001
+            raise self._failed(f"write {local.stat().st_size:,} bytes to", name, error) from None
+
+    def _put_local(self, local: Path, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(self._beside(str(path)))
+        try:
+            with local.open("rb") as source, beside.open("xb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def _put_and_rename(self, local: Path, path: str) -> None:
+        beside = self._beside(path)
+        try:
+            self._fs.makedirs(posixpath.split(path)[0], exist_ok=True)
+            self._fs.put_file(str(local), beside)
+            self._fs.mv(beside, path)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._fs.rm_file(beside)
+            raise
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    @staticmethod
+    def _beside(path: str) -> str:
+        folder, name = posixpath.split(path)
+        return posixpath.join(folder, f".{name}.{secrets.token_hex(4)}.part")
+
+    def _failed(self, what: str, name: str, error: Exception) -> StoreFailed:
+        refused = isinstance(error, PermissionError) or (
+            isinstance(error, FileNotFoundError) and what.startswith("write") and not self._local
+        )
+        hint = ""
+        if refused and what == "look for":
+            hint = "; allow reading and listing there, or set overwrite=True to save without looking"
+        return StoreFailed(f"could not {what} {self.uri(name)}: {_told(error)}{hint}", refused=refused)
+
+    def _unusable(self, error: Exception) -> DreamboothSaveError:
+        by = (
+            f"storage_conn_id {self._conn_id!r}"
+            if self._conn_id
+            else "ambient credentials (no storage_conn_id)"
+        )
+        return DreamboothSaveError(f"destination {self.uri('')} cannot be used with {by}: {_told(error)}")
+
+
+def _azure(content_type: str) -> Any:
+    from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,unused-ignore]
+
+    return ContentSettings(content_type=content_type)
+
+
+def _told(error: Exception) -> str:
+    text = " ".join(without_queries(str(error)).split())[:300]
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The save operator from ids or results to links or files, waiting on the worker or in the triggerer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from PIL import Image
+
+from airflow_provider_dreambooth import exceptions
+from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
+from airflow_provider_dreambooth.sandbox import Sandbox
+from tests.modes.task_runner import run_task
+
+MODES = {"worker": False, "deferrable": True}
+
+
+@pytest.fixture
+def service(monkeypatch):
+    with Sandbox(key="sandbox-key") as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", sandbox.connection_json)
+        yield sandbox
+
+
+def save(mode: str = "worker", **options: Any) -> Any:
+    settings = {"poke_interval": 0.1, "timeout": 30, "link_patience": 5, "deferrable": MODES[mode], **options}
+    return lambda: DreamboothSaveImagesOperator(task_id="save", **settings)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ids_become_checked_pictures_and_a_manifest(service: Sandbox, tmp_path: Path, mode: str):
+    late = service.add(prompt="late", ready_in=0.4, samples=2, width=320, height=256)
+    ready = service.add(prompt="ready", format="jpeg")
+
+    ended = run_task(save(mode, request_id=[late, ready], destination=f"file://{tmp_path}/out"))
+
+    assert ended.error is None
+    names = [f"{late}-0.png", f"{late}-1.png", f"{ready}-0.jpg"]
+    assert ended.result == [f"file://{tmp_path}/out/{name}" for name in names]
+    assert ended.deferred == (1 if mode == "deferrable" else 0)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*names, "manifest.json"])
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())["pictures"]
+    assert manifest == ended.xcoms["manifest"]
+    for entry in manifest:
+        path = Path(entry["uri"].removeprefix("file://"))
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+        with Image.open(path) as picture:
+            assert picture.size == (entry["width"], entry["height"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_a_destination_the_links_are_the_result(service: Sandbox, mode: str):
+    request_id = service.add(prompt="x", ready_in=0.3, samples=2)
+
+    ended = run_task(save(mode, request_id=request_id))
+
+    assert ended.error is None
+    assert len(ended.result) == 2
+    assert all(link.startswith(service.url) for link in ended.result)
+    assert [(one["request_id"], one["index"]) for one in ended.xcoms["manifest"]] == [
+        (request_id, 0),
+        (request_id, 1),
+    ]
+
+
+def test_what_the_sensor_returned_is_saved_without_asking_again(service: Sandbox, tmp_path: Path):
+    request_id = service.add(prompt="x")
+    link = next(iter(run_task(save(request_id=request_id)).result))
+    asked = service.fetches(request_id)
+    result = {"request_id": request_id, "status": "success", "output": [link]}
+
+    for results in (result, [result], [result, result]):
+        ended = run_task(save(results=results, destination=f"file://{tmp_path}"))
+        assert ended.result == [f"file://{tmp_path}/{request_id}-0.png"]
+    assert service.fetches(request_id) == asked
+
+
+def test_a_second_run_downloads_nothing_again(service: Sandbox, tmp_path: Path):
+    ids = [service.add(prompt=str(n)) for n in range(3)]
+    first = run_task(save(request_id=ids, destination=f"file://{tmp_path}"))
+    downloads = sum(record.path.startswith("/pictures") for record in service.journal)
+    second = run_task(save(request_id=ids, destination=f"file://{tmp_path}"))
+
+    assert second.result == first.result
+    assert second.xcoms["manifest"] == first.xcoms["manifest"]
+    assert sum(record.path.startswith("/pictures") for record in service.journal) == downloads == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_bad_picture_and_one_failed_job_lose_none_of_the_others(
+    service: Sandbox, tmp_path: Path, mode: str
+):
+    good = service.add(prompt="good", ready_in=0.3)
+    gone = service.add(prompt="gone", picture_faults=("gone",))
+    failed = service.add(prompt="failed", replies=("job_failed",))
+
+    ended = run_task(
+        save(mode, request_id=[good, gone, failed], destination=f"file://{tmp_path}", link_patience=0.5)
+    )
+
+    assert type(ended.error) is exceptions.DreamboothSaveError
+    said = str(ended.error)
+    assert f"request {failed}: job failed: Failed, Try Again" in said
+    assert f"picture 0 of request {gone}" in said
+    assert "404" in said
+    assert [one["request_id"] for one in ended.xcoms["manifest"]] == [good]
+    assert [one["request_id"] for one in ended.xcoms["ready"]] == [good, gone]
+    assert [one["request_id"] for one in ended.xcoms["failed"]] == [failed]
+    assert [one["request_id"] for one in ended.xcoms["unsaved"]] == [gone]
+    assert (tmp_path / f"{good}-0.png").exists()
+
+
+def test_what_can_never_be_saved_is_not_retried(service: Sandbox, tmp_path: Path):
+    wrong = service.add(prompt="x", picture_faults=("html_as_picture",))
+    huge = service.add(prompt="x", picture_faults=("huge:300000000",))
+
+    ended = run_task(save(request_id=huge, destination=f"file://{tmp_path}", max_bytes=1_000_000))
+    assert type(ended.error) is exceptions.DreamboothPictureRefused
+    assert isinstance(ended.error, AirflowFailException)
+    assert "1,000,000" in str(ended.error)
+
+    ended = run_task(save(request_id=wrong, destination=f"file://{tmp_path}", link_patience=0))
+    assert "no picture" in str(ended.error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("destination", [None, "file"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://169.254.169.254/latest/meta-data/iam",
+        "http://[fd00:ec2::254]/",
+        "http://100.100.100.200/",
+    ],
+)
+def test_hostile_links_are_refused_even_where_private_ones_are_not(
+    service: Sandbox, tmp_path: Path, link: str, destination: str | None
+):
+    request_id = service.add(prompt="x", output=[link])
+    ended = run_task(save(request_id=request_id, destination=destination and f"file://{tmp_path}"))
+
+    assert type(ended.error) is exceptions.DreamboothPictureRefused
+    assert request_id in str(ended.error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "output", [["file:///etc/passwd"], ["ftp://x/y.png"], ["javascript:alert(1)"], ["https://"]]
+)
+def test_outputs_that_are_no_links_fail_the_request(service: Sandbox, tmp_path: Path, output: list[str]):
+    request_id = service.add(prompt="x", output=output)
+    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}"))
+    assert type(ended.error) is exceptions.DreamboothJobFailed
+    assert "no http(s) links" in str(ended.error)
+
+
+def test_a_million_outputs_are_refused(service: Sandbox):
+    request_id = service.add(prompt="x", output=["https://e.example/x.png"] * 1_000_000)
+    ended = run_task(save(request_id=request_id, timeout=0))
+    assert isinstance(ended.error, (exceptions.DreamboothTimeout, exceptions.DreamboothUnavailable))
+    assert "longer than" in str(ended.error)
+
+    request_id = service.add(prompt="x", output=["https://e.example/x.png"] * 1000)
+    ended = run_task(save(request_id=request_id))
+    assert type(ended.error) is exceptions.DreamboothJobFailed
+    assert "1000 links" in str(ended.error)
+
+
+def test_private_links_are_refused_where_the_service_is_public(service: Sandbox, monkeypatch, tmp_path: Path):
+    request_id = service.add(prompt="x")
+    link = next(iter(run_task(save(request_id=request_id)).result))
+    public = {"conn_type": "dreambooth", "password": "sandbox-key", "host": "https://modelslab.example"}
+    monkeypatch.setenv("AIRFLOW_CONN_PUBLIC", json.dumps(public))
+    results = {"request_id": request_id, "status": "success", "output": [link]}
+    options = {"results": results, "dreambooth_conn_id": "public", "destination": f"file://{tmp_path}"}
+
+    refused = run_task(save(**options))
+    allowed = run_task(save(**options, allow_private_links=True))
+
+    assert type(refused.error) is exceptions.DreamboothPictureRefused
+    assert "allow_private_links" in str(refused.error)
+    assert allowed.result == [f"file://{tmp_path}/{request_id}-0.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "either request_id or results"),
+        ({"request_id": "1", "results": {"request_id": 1}}, "either request_id or results"),
+        ({"results": {"request_id": "1", "status": "processing"}}, "without pictures (1)"),
+        ({"request_id": "1", "destination": "out/pictures"}, "give a folder URL"),
+        ({"request_id": "1", "destination": "None"}, "give a folder URL"),
+        ({"request_id": "1", "destination": "nowhere://bucket/x"}, "nowhere"),
+        ({"request_id": "1", "destination": "file:///tmp/x", "name": "../{index}"}, "'../{index}'"),
+        ({"request_id": "1", "destination": "file:///tmp/x", "name": "{prompt}"}, "{prompt}"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_sent(service: Sandbox, options: dict[str, Any], says: str):
+    ended = run_task(save(**options))
+
+    assert type(ended.error) is exceptions.DreamboothInputError
+    assert says in str(ended.error)
+    assert service.journal == []
+
+
+def test_a_destination_that_cannot_be_used_keeps_the_links(service: Sandbox, tmp_path: Path):
+    (tmp_path / "a file").write_text("in the way")
+    request_id = service.add(prompt="x")
+
+    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}/a file/out"))
+
+    assert type(ended.error) is exceptions.DreamboothSaveError
+    assert "a file" in str(ended.error)
+    assert [one["request_id"] for one in ended.xcoms["ready"]] == [request_id]
