@@ -27,7 +27,8 @@ header p, dl { color: var(--faint); font-size: .875rem }
 main { display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)) }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   overflow: hidden }
-img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--line) }
+img { display: block; width: 100%; height: auto; aspect-ratio: 1; object-fit: contain;
+  background: var(--line) }
 figcaption { padding: .75rem 1rem 1rem }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 0 .75rem; margin: .5rem 0 0;
   font-variant-numeric: tabular-nums }
@@ -65,8 +66,8 @@ def _figure(entry: Mapping[str, Any], prompt: str) -> str:
     source = f"data:{entry['content_type']};base64,{b64encode(content).decode()}"
     facts = {
         "Request": f"{entry['request_id']}, picture {entry['index']}",
-        "Size": f"{entry['width']} x {entry['height']}, {entry['bytes'] / 1000:.0f} kB",
-        "SHA-256": f"{entry['sha256'][:16]}…",
+        "Size": f"{entry['width']} × {entry['height']}, {entry['bytes'] / 1000:.0f} kB",
+        "SHA-256": f"{entry['sha256'][:12]}…",
         "File": local_path(entry["uri"]).name,
     }
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())

@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -63,15 +64,19 @@ class Processes:
 
     def kill(self, name: str) -> None:
         """End one as a power cut would, and everything that it started."""
-        self._end([self._running.pop(name)], grace=0)
+        process = self._running.pop(name)
+        self._end([process], grace=0)
 
     def stop(self) -> None:
         """End all of them: asked first, all at once, then made to."""
-        self._end(list(self._running.values()), grace=GRACE)
+        processes = list(self._running.values())
         self._running.clear()
+        self._end(processes, grace=GRACE)
 
     def leave(self) -> None:
         """Let them run on after this process; :func:`stop_recorded` ends them."""
+        for process in self._running.values():
+            process.returncode = 0  # or Popen warns that nobody waits for it, as is meant
         self._running.clear()
 
     def __enter__(self) -> Self:
@@ -86,7 +91,8 @@ class Processes:
         _end([process.pid for process in processes], grace)
         for process in processes:
             process.wait()
-        self._record()
+        if processes:  # the record of those that were left stays as it is
+            self._record()
 
     def _record(self) -> None:
         started = {}
@@ -112,20 +118,18 @@ def stop_recorded(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _end(leaders: Iterable[int], grace: float) -> None:
-    leaders = list(leaders)
+def _end(leaders: Sequence[int], grace: float) -> None:
     family = _families(leaders)
     if grace:
         for leader in leaders:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(leader, signal.SIGTERM)
-        psutil.wait_procs(family, timeout=grace)
+        _wait(family, grace)
         family += _families(leaders)  # what was started meanwhile
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    _, left = psutil.wait_procs(family, timeout=grace or GRACE)
-    if left:
+    if left := _wait(family, 10):
         raise RuntimeError(f"cannot end the processes {[process.pid for process in left]}")
 
 
@@ -133,7 +137,23 @@ def _families(leaders: Sequence[int]) -> list[psutil.Process]:
     """Everybody in the sessions of these processes: also children whose parent is gone already."""
     family = []
     for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getsid(process.pid) in leaders and process.status() != psutil.STATUS_ZOMBIE:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(process.pid) in leaders and _runs(process):
                 family.append(process)
     return family
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it still does; one that only waits for somebody to take notice of its end does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(family: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until none of them runs; return those that still do."""
+    deadline = time.monotonic() + seconds
+    while (left := [process for process in family if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real processes, started in groups: whatever happens, none is left."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.processes import ProcessDied, Processes, stop_recorded
+
+# Starts a child that outlives its parent and hears no SIGTERM, and writes both numbers to a file.
+PARENT = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open(sys.argv[1] + ".part", "w").write(f"{os.getppid()} {os.getpid()}")
+    os.rename(sys.argv[1] + ".part", sys.argv[1])
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def family(tmp_path, monkeypatch):
+    """A parent and its stubborn child, as processes of ``tmp_path``."""
+    monkeypatch.setattr("scripts.processes.GRACE", 0.5)
+    processes, told = Processes(tmp_path), tmp_path / "told"
+    processes.start("parent", [sys.executable, "-c", PARENT, str(told)], os.environ)
+    until(told.exists)
+    return processes, [int(each) for each in told.read_text().split()]
+
+
+def until(done) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+
+
+def test_stop_ends_also_a_child_that_does_not_listen(family):
+    processes, pids = family
+    assert alive(pids) == pids
+    processes.stop()
+    assert alive(pids) == []
+
+
+def test_kill_ends_the_whole_family_and_the_name_is_free_again(family):
+    processes, pids = family
+    processes.kill("parent")
+    assert alive(pids) == []
+    processes.start("parent", [sys.executable, "-c", ""], os.environ)
+    processes.stop()
+
+
+def test_an_exception_in_the_block_ends_them(family):
+    processes, pids = family
+    with pytest.raises(KeyboardInterrupt), processes:
+        raise KeyboardInterrupt
+    assert alive(pids) == []
+
+
+def test_what_was_left_running_is_stopped_later(family, tmp_path):
+    processes, pids = family
+    processes.leave()
+    processes.stop()
+    assert alive(pids) == pids
+    assert stop_recorded(tmp_path) == ["parent"]
+    assert alive(pids) == []
+    assert stop_recorded(tmp_path) == []
+
+
+def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(tmp_path):
+    (tmp_path / "running.json").write_text(f'{{"old": {{"pid": {os.getpid()}, "started": 1.0}}}}')
+    assert stop_recorded(tmp_path) == []
+
+
+def test_one_that_ends_by_itself_is_quoted(tmp_path):
+    with Processes(tmp_path) as processes:
+        processes.start("brief", [sys.executable, "-c", "raise SystemExit('no such port')"], os.environ)
+        until(lambda: died(processes))
+        with pytest.raises(ProcessDied, match=r"brief ended with code 1(?s:.*)\| no such port"):
+            processes.check()
+
+
+def died(processes: Processes) -> bool:
+    try:
+        processes.check()
+    except ProcessDied:
+        return True
+    return False
+
+
+def test_the_log_of_a_restarted_one_goes_on(tmp_path: Path):
+    with Processes(tmp_path) as processes:
+        for word in ("first", "second"):
+            processes.start(
+                "speaker",
+                [sys.executable, "-uc", f"import time; print({word!r}); time.sleep(60)"],
+                os.environ,
+            )
+            until(lambda word=word: word in processes.log("speaker").read_text())
+            processes.kill("speaker")
+    assert processes.log("speaker").read_text().split("\n")[0] == "first"
