@@ -44,12 +44,13 @@ def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
         )
 
 
-def batch_of_event(event: Mapping[str, Any] | None, conn_id: str) -> Batch:
+def resume(context: Context, event: Mapping[str, Any] | None, asked: RequestList, conn_id: str) -> Batch:
     """
     Read the trigger's event.
 
     :raises DreamboothConnectionError: if the triggerer could not use the connection.
-    :raises DreamboothTransientError: if the trigger broke off, or its event is not of this release.
+    :raises DreamboothTransientError: if the trigger broke off, or its event is not of this release. What was
+        ready by then is kept in XCom.
     """
     if not event or event.get("version") != EVENT_VERSION:
         raise DreamboothTransientError(
@@ -58,14 +59,21 @@ def batch_of_event(event: Mapping[str, Any] | None, conn_id: str) -> Batch:
             f"airflow-provider-dreambooth in workers and triggerers, and restart the triggerer after an "
             f"upgrade. A retry waits for the same ids again and bills nothing."
         )
-    if error := event.get("error"):
-        if error["kind"] == "connection":
-            raise DreamboothConnectionError(error["message"])
-        raise DreamboothTransientError(
-            f"Waiting on connection {conn_id!r} broke off in the triggerer: {error['message']}. "
+    problem = event.get("error")
+    try:
+        batch = Batch.from_dict(event.get("batch") or {})
+    except ValueError as error:
+        batch = Batch((), began=0, deadline=0)
+        problem = problem or {"kind": "unexpected", "message": str(error)}
+    if problem and problem["kind"] == "connection":
+        raise_keeping_ready(context, batch, asked, DreamboothConnectionError(problem["message"]))
+    if problem:
+        message = (
+            f"Waiting on connection {conn_id!r} broke off in the triggerer: {problem['message']}. "
             f"A retry waits for the same ids again and bills nothing."
         )
-    return Batch.from_dict(event["batch"])
+        raise_keeping_ready(context, batch, asked, DreamboothTransientError(message))
+    return batch
 
 
 def raise_keeping_ready(

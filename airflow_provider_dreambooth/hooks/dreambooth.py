@@ -162,7 +162,7 @@ class DreamboothHook(BaseHook):
         return models
 
     def test_connection(self) -> tuple[bool, str]:
-        """Check host and key for Airflow's "Test" button; it asks for a request that cannot be: not billed."""
+        """Check host and key for the "Test" button, by asking for a request that cannot be: not billed."""
         try:
             place = self.get_conn().config.base_url
             outcome = self._fetch_once("0")

@@ -39,7 +39,7 @@ from airflow_provider_dreambooth.storage import (
 )
 from airflow_provider_dreambooth.storage.links import without_query
 from airflow_provider_dreambooth.storage.names import picture_names
-from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, raise_keeping_ready
+from airflow_provider_dreambooth.waiting import look_then_defer, raise_keeping_ready, resume
 
 MANIFEST_KEY = "manifest"
 
@@ -135,7 +135,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> list[str]:
         """Take the trigger's event and keep the pictures."""
-        return self._keep(context, batch_of_event(event, self.dreambooth_conn_id), self._asked())
+        asked = self._asked()
+        return self._keep(context, resume(context, event, asked, self.dreambooth_conn_id), asked)
 
     def _asked(self) -> RequestList:
         if (self.request_id is None) == (self.results is None):

@@ -25,7 +25,7 @@ from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
-from airflow_provider_dreambooth.waiting import batch_of_event, look_then_defer, raise_keeping_ready
+from airflow_provider_dreambooth.waiting import look_then_defer, raise_keeping_ready, resume
 
 STATE_KEY = "dreambooth_wait"
 
@@ -97,7 +97,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         """Take the trigger's event: return the results, or raise what the other modes raise."""
         with self._skipping():
             asked = read_request_ids(self.request_id)
-            batch = batch_of_event(event, self.dreambooth_conn_id)
+            batch = resume(context, event, asked, self.dreambooth_conn_id)
         return self._conclude(context, batch, asked)
 
     def _begun(self, context: Context, asked: RequestList) -> Batch:

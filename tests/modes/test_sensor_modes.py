@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.sandbox import Sandbox
 from airflow_provider_dreambooth.sensors.dreambooth import DreamboothFetchSensor
-from tests.modes.task_runner import run_task
+from tests.modes.task_runner import TaskInstance, run_task
 
 MODES = {
     "poke": {"mode": "poke", "deferrable": False},
@@ -321,3 +322,48 @@ def test_a_key_changed_while_waiting_heals_the_wait(
 
     assert ended.error is None
     assert ended.result["request_id"] == request_id
+
+
+def test_the_first_look_at_hundreds_does_not_hold_the_worker(
+    service: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("airflow_provider_dreambooth.waiting.FIRST_LOOK", 0.5)
+    ids = [service.add(prompt="many", replies=("delay:0.1",)) for _ in range(300)]
+    ended = run_task(sensor("deferrable", ids))
+
+    assert ended.error is None
+    assert ended.deferred == 1
+    assert len(ended.result) == 300
+    assert {service.fetches(rid) for rid in ids} == {1}
+
+
+def test_a_deferred_task_keeps_to_its_execution_timeout(service: Sandbox):
+    request_id = service.add(prompt="never", ready_in=3600)
+    ended = run_task(sensor("deferrable", request_id, execution_timeout=timedelta(seconds=0.4)))
+    assert type(ended.error) is exceptions.DreamboothTimeout
+
+
+def test_what_was_ready_is_kept_when_the_connection_goes_away(
+    service: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    ready = service.add(prompt="ready")
+    waiting = service.add(prompt="waiting", replies=("processing", "processing", "processing"))
+    fields = json.loads(service.connection_json)
+
+    def withdraw() -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps({**fields, "password": ""}))
+        service.set_key("another-key")
+
+    timer = threading.Timer(0.15, withdraw)
+    timer.start()
+    ended = run_task(sensor("deferrable", [ready, waiting]))
+    timer.join()
+
+    assert type(ended.error) is exceptions.DreamboothConnectionError
+    assert [one["request_id"] for one in ended.xcoms["ready"]] == [ready]
+
+
+@pytest.mark.parametrize("event", [None, {}, {"version": 2}, {"version": 1, "batch": {"version": 9}}])
+def test_an_event_of_another_release_says_what_to_do(service: Sandbox, event: Any):
+    with pytest.raises(exceptions.DreamboothTransientError, match="run the same airflow-provider-dreambooth"):
+        sensor("deferrable", "1")().execute_complete({"ti": TaskInstance()}, event)
