@@ -218,7 +218,8 @@ def main() -> int:
         print("An earlier demo was still running; it is stopped.")
     for folder in ("airflow", "sandbox", "pictures"):
         shutil.rmtree(FOLDER / folder, ignore_errors=True)
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
     try:
         Demo().run(keep=options.keep)
     except KeyboardInterrupt:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Self
 
 import psutil
 
-GRACE = 8.0  # seconds between asking a process to end and ending it
+GRACE = 3.0  # seconds between asking a process to end and ending it: nothing of value is lost
 
 
 class ProcessDied(RuntimeError):
@@ -121,10 +120,11 @@ def stop_recorded(folder: Path) -> list[str]:
 def _end(leaders: Sequence[int], grace: float) -> None:
     family = _families(leaders)
     if grace:
-        for leader in leaders:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(leader, signal.SIGTERM)
-        _wait(family, grace)
+        chiefs = [process for process in family if process.pid in leaders]
+        for process in chiefs:  # each sees to its own children
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _wait(chiefs, grace)
         family += _families(leaders)  # what was started meanwhile
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
