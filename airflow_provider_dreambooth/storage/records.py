@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One output link of one request. ``url`` may be signed: it is shown without its query string."""
+    """One output link of one request. ``url`` may be signed, so it is not in the repr."""
 
     request_id: str
     index: int
-    url: str
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ _SAME_FAILURES = 3
 """Failures of the store in a row, without a success between, that are taken for a failure of all."""
 _FAREWELL = 10.0
 """Seconds that an upload under way may take to end when the run is interrupted."""
+_HEARTBEAT = 0.5
+"""Seconds after which an interruption is noticed at the latest."""
 _FEW = 20
 
 
@@ -230,14 +232,18 @@ def _in_parallel(
     try:
         for number, (picture, name) in enumerate(names.items()):
             futures[pool.submit(run.save, picture, name, number)] = picture
-        for future in as_completed(futures):
-            progress.tell(future.result())
+        waiting = set(futures)
+        while waiting:
+            # Not for ever: a signal that comes just before Python blocks does not wake it.
+            done, waiting = wait(waiting, timeout=_HEARTBEAT, return_when=FIRST_COMPLETED)
+            for future in done:
+                progress.tell(future.result())
         return {picture: future.result() for future, picture in futures.items()}
     except BaseException:  # a kill or a timeout of the task, between any two lines
         run.stop.set()
         run.session.abort()
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(futures, timeout=_FAREWELL)
+        wait([future for future in futures if not future.cancelled()], timeout=_FAREWELL)
         raise
     finally:
         pool.shutdown(wait=False)

@@ -56,13 +56,6 @@ class Store:
         self._root = destination.path.rstrip("/")
         self._conn_id = destination.conn_id
         self._local = self.protocol in ("file", "local")
-        bucket = self._root.lstrip("/").partition("/")[0]
-        if self.protocol in ("abfs", "abfss") and ".core." in bucket:
-            # Airflow takes what is before the "@" for a connection id, always: the container is lost.
-            raise DreamboothSaveError(
-                f"destination {self.uri('')} names a storage account; write abfs://container/folder and let "
-                "storage_conn_id name the account"
-            )
         try:
             self._fs = destination.fs
         except Exception as error:  # noqa: BLE001 - whatever a provider raises: the library or the connection lacks
@@ -176,11 +169,7 @@ class Store:
         return StoreFailed(f"could not {what} {self.uri(name)}: {_told(error)}{hint}", refused=refused)
 
     def _unusable(self, error: Exception) -> DreamboothSaveError:
-        by = (
-            f"storage_conn_id {self._conn_id!r}"
-            if self._conn_id
-            else "ambient credentials (no storage_conn_id)"
-        )
+        by = f"storage_conn_id {self._conn_id!r}" if self._conn_id else "no storage_conn_id"
         return DreamboothSaveError(f"destination {self.uri('')} cannot be used with {by}: {_told(error)}")
 
 

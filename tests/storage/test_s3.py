@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real S3 server over HTTP on localhost, reached as a DAG reaches it: by a connection id."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_dreambooth.exceptions import DreamboothSaveError
+from airflow_provider_dreambooth.storage import Picture, read_manifest, save_pictures, write_manifest
+from tests.storage.conftest import Reply
+
+pytest.importorskip("s3fs")
+moto = pytest.importorskip("moto.server")
+
+# The libraries' own: botocore's dates, and sockets that s3fs leaves to the interpreter's end.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+CONN = "picture_store"
+
+
+def connection(url: str, **extra: Any) -> str:
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": "AKIAEXAMPLE",
+            "password": "example-secret",
+            "extra": {"endpoint_url": url, "region_name": "us-east-1", **extra},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """A bucket; what file systems were attached before is of another server."""
+    import boto3
+
+    before = dict(os.environ)
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    os.environ[f"AIRFLOW_CONN_{CONN.upper()}"] = connection(url)
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="AKIAEXAMPLE",
+        aws_secret_access_key="example-secret",
+    )
+    client.create_bucket(Bucket="pictures")
+    yield client
+    client.close()
+    server.stop()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def save(s3, log):
+    def run(pictures, prefix, conn_id=CONN, **options):
+        destination = ObjectStoragePath(f"s3://{prefix}", conn_id=conn_id)
+        options = {"allow_private": True, "link_patience": 0.0, "log": log} | options
+        return save_pictures(pictures, destination, **options)
+
+    return run
+
+
+def keys(s3, prefix: str) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket="pictures", Prefix=prefix).get("Contents", [])]
+
+
+def test_pictures_appear_whole_with_their_content_type(s3, save, host, pictures, caplog):
+    caplog.set_level(logging.INFO, "tests.storage")
+    wanted = [Picture("1", i, host.give(f"/{i}", data)) for i, data in enumerate(pictures.values())]
+    report = save(wanted, "pictures/whole")
+    assert report.failed == ()
+    assert [item.uri for item in report.saved] == [
+        "s3://pictures/whole/1-0.png",
+        "s3://pictures/whole/1-1.jpg",
+        "s3://pictures/whole/1-2.webp",
+        "s3://pictures/whole/1-3.gif",
+    ]
+    for item, data in zip(report.saved, pictures.values(), strict=True):
+        found = s3.get_object(Bucket="pictures", Key=item.uri.removeprefix("s3://pictures/"))
+        assert found["Body"].read() == data
+        assert found["ContentType"] == item.content_type
+    assert CONN not in str(report)
+    assert CONN not in "".join(r.getMessage() for r in caplog.records if r.name == "tests.storage")
+
+    asked = len(host.requests)
+    assert save(wanted, "pictures/whole") == report
+    assert len(host.requests) == asked
+
+    uri = write_manifest(
+        ObjectStoragePath("s3://pictures/whole", conn_id=CONN),
+        "manifest.json",
+        [item.to_dict() for item in report.saved],
+    )
+    assert uri == "s3://pictures/whole/manifest.json"
+    found = s3.get_object(Bucket="pictures", Key="whole/manifest.json")
+    assert found["ContentType"] == "application/json"
+    assert CONN not in found["Body"].read().decode()
+    assert len(read_manifest(ObjectStoragePath("s3://pictures/whole", conn_id=CONN), "manifest.json")) == 4
+
+
+def test_a_large_picture_goes_up_in_parts(s3, save, host, pictures):
+    data = pictures[".png"] + bytes(18 << 20)
+    report = save([Picture("1", 0, host.give("/0", data))], "pictures/large")
+    assert report.saved[0].bytes == len(data)
+    found = s3.head_object(Bucket="pictures", Key="large/1-0.png")
+    assert found["ContentLength"] == len(data)
+    assert found["ContentType"] == "image/png"
+    assert "-" in found["ETag"]
+
+
+def test_what_breaks_on_the_way_leaves_nothing(s3, save, host, pictures):
+    wanted = [
+        Picture("1", 0, host.give("/0", Reply(pictures[".png"][:-3], status=200))),
+        Picture("1", 1, host.give("/1", pictures[".png"])),
+    ]
+    report = save(wanted, "pictures/broken")
+    assert [item.index for item in report.failed] == [0]
+    assert keys(s3, "broken") == ["broken/1-1.png"]
+
+
+def test_a_truncated_object_is_told(s3, save, host, pictures):
+    s3.put_object(Bucket="pictures", Key="cut/1-0.jpg", Body=pictures[".jpg"][:-5])
+    wanted = [Picture("1", 0, host.give("/0", pictures[".jpg"]))]
+    (failed,) = save(wanted, "pictures/cut").failed
+    assert "s3://pictures/cut/1-0.jpg is already there" in failed.reason
+    assert len(save(wanted, "pictures/cut", overwrite=True).saved) == 1
+
+
+def test_a_bucket_that_is_not_there(save, host, pictures):
+    wanted = [Picture("1", 0, host.give("/0", pictures[".png"]))]
+    with pytest.raises(DreamboothSaveError, match="destination s3://nowhere/x cannot be used") as caught:
+        save(wanted, "nowhere/x")
+    assert f"storage_conn_id '{CONN}'" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert host.requests == []
+
+
+def test_a_store_that_is_not_reached(save, host, pictures, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        extra = {"config_kwargs": {"retries": {"max_attempts": 0}, "connect_timeout": 1}}
+        monkeypatch.setenv("AIRFLOW_CONN_DEAD_STORE", connection(url, **extra))
+        with pytest.raises(DreamboothSaveError, match="storage_conn_id 'dead_store'"):
+            save([Picture("1", 0, host.give("/0", pictures[".png"]))], "pictures/x", "dead_store")
+    assert host.requests == []
+
+
+def test_an_upload_that_is_refused_leaves_nothing_and_stops_the_rest(s3, save, host, pictures):
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:PutObject",
+                "Resource": "arn:aws:s3:::locked/*",
+            }
+        ],
+    }
+    s3.create_bucket(Bucket="locked")
+    s3.put_bucket_policy(Bucket="locked", Policy=json.dumps(policy))
+    wanted = [Picture("1", i, host.give(f"/{i}", pictures[".png"])) for i in range(20)]
+    report = save(wanted, "locked/x", max_parallel=2)
+    assert len(report.failed) == 20
+    assert "could not write" in report.failed[0].reason
+    assert "PermissionError" in report.failed[0].reason
+    assert "s3://locked/x/1-0.png" in report.failed[0].reason
+    assert report.failed[-1].reason.startswith("not tried")
+    assert len(host.requests) <= 4
+    assert "Contents" not in s3.list_objects_v2(Bucket="locked")
