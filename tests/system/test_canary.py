@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
-ROUGH = ["http_500", "html_200", "drop", "http_429", "redirect_302", "server_error"]
+FAULTS = ["http_500", "html_200", "drop", "http_429", "redirect_302", "server_error"]
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def traces(system, tmp_path_factory) -> dict[str, bytes]:
     api, sandbox, home = system.airflow.api, system.sandbox, system.airflow.home
     destination = tmp_path_factory.mktemp("pictures")
     waiting = sandbox.add(prompt="a slow one", ready_in=inf)
-    ids = [sandbox.add(ready_in=1), sandbox.add(ready_in=2, replies=ROUGH), waiting]
+    ids = [waiting, *(sandbox.add(replies=[fault]) for fault in FAULTS)]
     saved = api.trigger("example_dreambooth_save", {"request_ids": ids, "destination": destination.as_uri()})
-    refused = api.trigger("patient", {"request_id": ids[0], "conn_id": "dreambooth_refused"})
+    refused = api.trigger("patient", {"request_id": waiting, "conn_id": "dreambooth_refused"})
     api.wait_for_task("example_dreambooth_save", saved, "wait_for_pictures", "deferred")
     trigger_rows = stored_triggers(system)
     assert trigger_rows
