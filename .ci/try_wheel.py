@@ -15,7 +15,6 @@ PUBLIC = {
     "hooks.dreambooth": ["DreamboothHook"],
     "operators.dreambooth": ["DreamboothSaveImagesOperator"],
     "sandbox": ["Sandbox"],
-    "sandbox.pytest_plugin": [],
     "sensors.dreambooth": ["DreamboothFetchSensor"],
     "triggers.dreambooth": ["DreamboothFetchTrigger"],
 }
