@@ -164,6 +164,8 @@ _BY_KIND: dict[str, tuple[type[DreamboothError], str]] = {
     "network": (DreamboothUnavailable, "A retry of the task asks again and bills nothing"),
 }
 
+_OF_A_LATER_RELEASE = (DreamboothTransientError, "Run the same release in workers and triggerers, then retry")
+
 
 def failure(request_id: str, verdict: Verdict) -> RequestFailure | None:
     """Name what a request failed of; None if it is ready."""
@@ -187,7 +189,7 @@ def error_for(
     Where several differ, the one that leaves most hope decides, because a retry asks for all again:
     transient before timed out before permanent.
     """
-    found = [(item, *_BY_KIND[item.kind]) for item in failures]
+    found = [(item, *_BY_KIND.get(item.kind, _OF_A_LATER_RELEASE)) for item in failures]
     classes = {cls for _, cls, _ in found}
     if len(classes) == 1:
         cls = classes.pop()

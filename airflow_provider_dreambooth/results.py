@@ -45,15 +45,16 @@ def results_for(batch: Batch, asked: RequestList) -> Any:
     return results[0] if asked.single else results
 
 
-def failures_of(batch: Batch) -> list[RequestFailure]:
-    """Name each request that gave no pictures, and why."""
-    found = (failure(request_id, verdict) for request_id, verdict in batch.verdicts.items())
+def failures_of(batch: Batch, asked: RequestList) -> list[RequestFailure]:
+    """Name each request that gave no pictures, and why, in the order in which the user named them."""
+    verdicts = ((one.request_id, batch.verdicts.get(one.request_id)) for one in asked.requests)
+    found = (failure(request_id, verdict) for request_id, verdict in verdicts if verdict)
     return [item for item in found if item is not None]
 
 
-def error_of(batch: Batch, conn_id: str) -> DreamboothError | None:
+def error_of(batch: Batch, asked: RequestList, conn_id: str) -> DreamboothError | None:
     """Make the exception for a batch in which something failed; None if everything is ready."""
-    failures = failures_of(batch)
+    failures = failures_of(batch, asked)
     if not failures:
         return None
     delays = [v.retry_after for v in batch.verdicts.values() if isinstance(v, Unavailable) and v.retry_after]

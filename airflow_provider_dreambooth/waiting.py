@@ -87,5 +87,5 @@ def raise_keeping_ready(
     """
     ti = context["ti"]
     ti.xcom_push(key="ready", value=ready_results(batch, asked))
-    ti.xcom_push(key="failed", value=[item.to_dict() for item in failures_of(batch)])
+    ti.xcom_push(key="failed", value=[item.to_dict() for item in failures_of(batch, asked)])
     raise error

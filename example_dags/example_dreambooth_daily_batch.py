@@ -8,7 +8,7 @@ The ids lie in a file for each day, one a line: ``<folder>/2026-11-22.txt``, on 
 from __future__ import annotations
 
 import pendulum
-from airflow.providers.common.compat.sdk import ObjectStoragePath, Param, dag, task
+from airflow.providers.common.compat.sdk import AirflowSkipException, ObjectStoragePath, Param, dag, task
 
 from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 from airflow_provider_dreambooth.sensors.dreambooth import DreamboothFetchSensor
@@ -30,7 +30,9 @@ def example_dreambooth_daily_batch() -> None:
 
     @task
     def read_ids(path: str) -> list[str]:
-        return ObjectStoragePath(path).read_text().split()
+        if ids := ObjectStoragePath(path).read_text().split():
+            return ids
+        raise AirflowSkipException("nobody submitted anything that day")
 
     pictures = DreamboothFetchSensor(
         task_id="wait_for_pictures",

@@ -122,7 +122,13 @@ class Batch:
             "held_until": self._held_until,
             "policy": self.policy.to_dict(),
             "waiting": [
-                [poll.request_id, due.get(poll.request_id, self.began), poll.looks, poll.failures]
+                [
+                    poll.request_id,
+                    due.get(poll.request_id, self.began),
+                    poll.looks,
+                    poll.failures,
+                    poll.limited,
+                ]
                 for poll in self._polls.values()
             ],
             "verdicts": {key: outcome_to_dict(verdict) for key, verdict in self.verdicts.items()},
@@ -148,8 +154,8 @@ class Batch:
                 policy=PollPolicy.from_dict(stored["policy"]),
             )
             batch._held_until = float(stored["held_until"])
-            for request_id, when, looks, failures, *_later in stored["waiting"]:
-                batch._polls[request_id] = Poll(request_id, looks, failures)
+            for request_id, when, looks, failures, limited, *_later in stored["waiting"]:
+                batch._polls[request_id] = Poll(request_id, looks, failures, limited)
                 batch._due.append((float(when), request_id))
             heapq.heapify(batch._due)
             for request_id, verdict in stored["verdicts"].items():

@@ -79,11 +79,12 @@ class Finish:
 
 @dataclass(slots=True)
 class Poll:
-    """The wait for one request: looks that found nothing, and failures in a row."""
+    """The wait for one request: looks that found nothing, and in a row failures and rate limits."""
 
     request_id: str
     looks: int = 0
     failures: int = 0
+    limited: int = 0
 
     def decide(
         self, outcome: Outcome, now: float, *, policy: PollPolicy, began: float, deadline: float
@@ -103,7 +104,7 @@ class Poll:
                 return Finish(outcome)
             case Failed() | Pending():
                 self.looks += 1
-                self.failures = 0
+                self.failures = self.limited = 0
                 delay = self._interval(policy)
             case Unavailable():
                 if not outcome.for_load:  # a busy service is well: only the deadline ends that wait
@@ -111,7 +112,7 @@ class Poll:
                     if budget is not None and self.failures + 1 >= budget:
                         return Finish(outcome)
                 self.failures += not outcome.for_load
-                self.looks += outcome.for_load
+                self.limited += outcome.for_load
                 delay = self._after_failure(policy)
                 told = outcome.retry_after or 0.0
         if now >= deadline:
@@ -128,12 +129,12 @@ class Poll:
         return delay if policy.max_wait is None else min(delay, policy.max_wait)
 
     def _after_failure(self, policy: PollPolicy) -> float:
-        doubled = policy.poke_interval * 2.0 ** min(max(self.failures - 1, 0), 32)
+        doubled = policy.poke_interval * 2.0 ** min(max(self.failures + self.limited - 1, 0), 32)
         return max(policy.poke_interval, min(doubled, MAX_FAILURE_DELAY))
 
     def _jitter(self) -> float:
         """Spread requests that began together: a factor of 1 ± JITTER, the same every time."""
-        seed = f"{self.request_id}#{self.looks + self.failures}".encode()
+        seed = f"{self.request_id}#{self.looks + self.failures + self.limited}".encode()
         return 1.0 + JITTER * (zlib.crc32(seed) / 0x7FFFFFFF - 1.0)
 
 

@@ -65,7 +65,7 @@ class Refused:
     @property
     def account_wide(self) -> bool:
         """Whether every other request of this connection would be refused just the same."""
-        return self.kind in ("key_refused", "quota", "forbidden", "redirected")
+        return self.kind in ("key_refused", "quota", "redirected")
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,8 @@ def _environment_proxy(url: str) -> str | None:
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
-    return getproxies().get(parts.scheme)
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _ssl(config: ClientConfig) -> ssl.SSLContext | bool:

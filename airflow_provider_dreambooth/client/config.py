@@ -52,12 +52,12 @@ class ClientConfig:
 
     @property
     def is_private(self) -> bool:
-        """Whether the service itself is at a loopback or private address, as a sandbox is."""
+        """Whether the service itself is at a private address or name, as a sandbox is."""
         host = urlsplit(self.base_url).hostname or ""
         try:
             return ipaddress.ip_address(host).is_private
         except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+            return "." not in host or host.endswith((".localhost", ".local", ".internal"))
 
 
 def from_fields(

@@ -36,6 +36,7 @@ class Client:
                 "Accept": "application/json",
             }
         )
+        self._session.auth = lambda request: request  # what ~/.netrc says of the host is not meant for it
         self._session.mount("http://", self._adapter())
         self._session.mount("https://", self._adapter())
 
@@ -132,12 +133,10 @@ def look(batch: Batch, fetch: Callable[[str], Outcome], *, most: int, until: flo
     :param most: looks under way at once.
     :param until: epoch seconds; no further look is begun after it.
     """
-    taken = batch.take_due(time.time(), most)
-    if len(taken) == 1:  # the usual case needs no threads
-        batch.record(taken[0], fetch(taken[0]), time.time())
-    elif taken:
-        with ThreadPoolExecutor(len(taken), thread_name_prefix="dreambooth-fetch") as pool:
-            while taken:
-                for request_id, outcome in zip(taken, pool.map(fetch, taken), strict=True):
-                    batch.record(request_id, outcome, time.time())
-                taken = batch.take_due(time.time(), most) if time.time() < until else []
+    if not (taken := batch.take_due(time.time(), most)):
+        return
+    with ThreadPoolExecutor(len(taken), thread_name_prefix="dreambooth-fetch") as pool:
+        while taken:
+            for request_id, outcome in zip(taken, pool.map(fetch, taken), strict=True):
+                batch.record(request_id, outcome, time.time())
+            taken = batch.take_due(time.time(), most) if time.time() < until else []

@@ -94,5 +94,6 @@ def _checked(conn_id: str, conn: Any) -> ClientConfig:
 def _not_defined(conn_id: str) -> DreamboothConnectionError:
     return DreamboothConnectionError(
         f"Connection {conn_id!r} is not defined. Create it with type 'dreambooth' and the API key as "
-        f"password, or set AIRFLOW_CONN_{conn_id.upper()}. Nothing was sent."
+        f"password, or set AIRFLOW_CONN_{conn_id.upper()} (if that is set, Airflow could not read it). "
+        f"Nothing was sent."
     )

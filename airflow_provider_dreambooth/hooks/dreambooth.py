@@ -119,7 +119,7 @@ class DreamboothHook(BaseHook):
         began = time.time()
         batch = Batch(asked.requests, began=began, deadline=began + timeout, policy=policy)
         self.wait_for(batch)
-        if error := error_of(batch, self.dreambooth_conn_id):
+        if error := error_of(batch, asked, self.dreambooth_conn_id):
             raise error
         return results_for(batch, asked)
 
@@ -175,8 +175,12 @@ class DreamboothHook(BaseHook):
                 return True, f"{place} answers and accepts the API key"
             case Refused(kind="key_refused"):
                 return False, f"{place} answers, but it refuses the API key: {outcome.message}"
-            case Refused():
+            case Refused(kind="redirected"):
+                return False, f"{place} sends us elsewhere: {outcome.message}"
+            case Refused(kind="quota" | "forbidden"):
                 return False, f"{place} answers, but it refuses this account: {outcome.message}"
+            case Refused():
+                return False, f"{place} answers, but it did not understand the question: {outcome.message}"
             case Unavailable(kind="network"):
                 return False, f"Not reachable: {outcome.message}"
             case Unavailable(kind="unreadable"):

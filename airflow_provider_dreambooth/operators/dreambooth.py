@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -42,6 +44,8 @@ from airflow_provider_dreambooth.storage.names import picture_names
 from airflow_provider_dreambooth.waiting import look_then_defer, raise_keeping_ready, resume
 
 MANIFEST_KEY = "manifest"
+DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
+"""Seconds; that of every sensor."""
 
 
 class DreamboothSaveImagesOperator(BaseOperator):
@@ -95,8 +99,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         link_patience: float = 60.0,
         allow_private_links: bool | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: float = 5.0,
-        timeout: float = conf.getfloat("sensors", "default_timeout"),
+        poke_interval: float | timedelta = 5.0,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -112,18 +116,21 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.link_patience = link_patience
         self.allow_private_links = allow_private_links
         self.deferrable = deferrable
-        self.poke_interval = poke_interval
-        self.timeout = timeout
+        self.poke_interval = _seconds(poke_interval)
+        self.timeout = _seconds(timeout)
 
     def execute(self, context: Context) -> list[str]:
         """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
         asked = self._asked()
         self._folder()  # a destination or name that cannot be is told before anybody waits for it
+        timeout = self.timeout
+        if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
+            timeout = min(timeout, self.execution_timeout.total_seconds())
         began = time.time()
         batch = Batch(
             asked.requests,
             began=began,
-            deadline=began + self.timeout,
+            deadline=began + timeout,
             policy=PollPolicy(poke_interval=self.poke_interval),
         )
         if batch.waiting and self.deferrable:
@@ -160,6 +167,11 @@ class DreamboothSaveImagesOperator(BaseOperator):
                 f"destination is {self.destination!r}; give a folder URL such as 's3://bucket/prefix' or "
                 f"'file:///data/pictures', or None to keep links only. Nothing was sent."
             )
+        if re.match(r"abfss?://[^/]*@[^/]*\.", self.destination):
+            raise DreamboothInputError(
+                f"destination is {self.destination!r}, but Airflow reads 'container@' as a connection id. "
+                f"Write 'abfs://container/folder' and let storage_conn_id name the account. Nothing was sent."
+            )
         try:
             picture_names([Picture("1", 0, "")], self.name)
             return ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
@@ -181,7 +193,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
                 kept, failed = self._save(context, pictures, folder, config, allow_private=allow_private)
         except DreamboothSaveError as unusable:  # the destination is, so it is all the pictures
             raise_keeping_ready(context, batch, asked, unusable)
-        error = error_of(batch, self.dreambooth_conn_id)
+        error = error_of(batch, asked, self.dreambooth_conn_id)
         if failed:
             context["ti"].xcom_push(key="unsaved", value=[failure.to_dict() for failure in failed])
             error = _unsaved(failed, len(pictures), beside=error)
@@ -218,6 +230,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
         if manifest:
             self.log.info("The manifest is %s", write_manifest(folder, manifest_name, manifest))
         return [saved.uri for saved in report.saved], report.failed
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _manifest_name(map_index: int | None) -> str:

@@ -142,7 +142,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
 
     def _conclude(self, context: Context, batch: Batch, asked: RequestList) -> Any:
         with self._skipping():
-            if error := error_of(batch, self.dreambooth_conn_id):
+            if error := error_of(batch, asked, self.dreambooth_conn_id):
                 raise_keeping_ready(context, batch, asked, error)
         self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
         return results_for(batch, asked)

@@ -54,7 +54,8 @@ class Store:
     def __init__(self, destination: ObjectStoragePath) -> None:
         self.protocol = destination.protocol or "file"
         self._root = destination.path.rstrip("/")
-        self._conn_id = destination.conn_id
+        # Airflow 2.11 keeps the id among the options of the file system.
+        self._conn_id = getattr(destination, "conn_id", None) or destination.storage_options.get("conn_id")
         self._local = self.protocol in ("file", "local")
         try:
             self._fs = destination.fs

@@ -142,7 +142,7 @@ def test_one_that_fails_loses_none_of_the_others():
     assert batch.progress == "2 of 4 ready, 2 failed"
 
 
-@pytest.mark.parametrize("kind", ["key_refused", "quota", "forbidden", "redirected"])
+@pytest.mark.parametrize("kind", ["key_refused", "quota", "redirected"])
 def test_a_refusal_that_means_the_account_ends_all(kind):
     refused = Refused(kind, "No.")
     answers = {"100": READY, "101": refused}
@@ -309,7 +309,7 @@ def test_what_is_stored_is_small_and_plain():
         "deadline": BEGAN + 60,
         "held_until": BEGAN,
         "policy": PollPolicy().to_dict(),
-        "waiting": [["2", BEGAN, 0, 0]],
+        "waiting": [["2", BEGAN, 0, 0, 0]],
         "verdicts": {"1": {"outcome": "Ready", "output": ["https://a/0.png"]}},
     }
 

@@ -149,7 +149,12 @@ def test_no_budget_never_ends_it():
 
 
 def test_a_busy_service_never_ends_it_either():
-    assert delays([BUSY] * 500, max_consecutive_failures=1) == [about(5)] * 500
+    growing = [about(5), about(10), about(20), about(40)]
+    assert delays([BUSY] * 500, max_consecutive_failures=1) == [*growing, *[about(60)] * 496]
+
+
+def test_a_busy_service_does_not_use_up_the_budget_for_failures():
+    assert len(delays([BUSY] * 20 + [DOWN], max_consecutive_failures=2)) == 21
 
 
 @pytest.mark.parametrize("kind", ["rate_limited", "queue_full", "server_error", "unreadable", "network"])

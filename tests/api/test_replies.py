@@ -529,7 +529,7 @@ def test_what_is_no_stored_outcome(stored):
 
 def test_account_wide_is_what_every_other_request_would_meet():
     wide = {kind for kind in get_args(wording.Kind) if Refused(kind, "").account_wide}
-    assert wide == {"key_refused", "quota", "forbidden"}
+    assert wide == {"key_refused", "quota"}
     assert Refused("redirected", "").account_wide
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,18 @@ def test_what_can_never_be_saved_is_not_retried(service: Sandbox, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_times_may_be_timedeltas_and_execution_timeout_counts_while_deferred(service: Sandbox):
+    never = service.add(prompt="x", ready_in=3600)
+    for times in (
+        {"timeout": timedelta(seconds=0.3), "poke_interval": timedelta(seconds=0.1)},
+        {"execution_timeout": timedelta(seconds=0.3)},
+    ):
+        assert (
+            type(run_task(save("deferrable", request_id=never, **times)).error)
+            is exceptions.DreamboothTimeout
+        )
+
+
 @pytest.mark.parametrize("destination", [None, "file"])
 @pytest.mark.parametrize(
     "link",
@@ -196,6 +209,7 @@ def test_private_links_are_refused_where_the_service_is_public(service: Sandbox,
         ({"request_id": "1", "destination": "out/pictures"}, "give a folder URL"),
         ({"request_id": "1", "destination": "None"}, "give a folder URL"),
         ({"request_id": "1", "destination": "nowhere://bucket/x"}, "nowhere"),
+        ({"request_id": "1", "destination": "abfs://box@account.dfs.core.windows.net/x"}, "abfs://container"),
         ({"request_id": "1", "destination": "file:///tmp/x", "name": "../{index}"}, "'../{index}'"),
         ({"request_id": "1", "destination": "file:///tmp/x", "name": "{prompt}"}, "{prompt}"),
     ],

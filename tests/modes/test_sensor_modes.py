@@ -203,6 +203,32 @@ def test_of_a_list_one_failure_loses_none_of_the_others(service: Sandbox, mode: 
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_403_for_one_of_a_list_is_not_taken_for_all_of_them(service: Sandbox, mode: str):
+    foreign = service.add(prompt="of somebody else", replies=("http_403",))
+    own = service.add(prompt="own", replies=("processing", "processing"))
+
+    ended = run_task(sensor(mode, [foreign, own]))
+
+    assert type(ended.error) is exceptions.DreamboothRequestRefused
+    assert [ready["request_id"] for ready in ended.xcoms["ready"]] == [own]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_connection_serves_a_list_in_one_look(
+    service: Sandbox, monkeypatch: pytest.MonkeyPatch, mode: str
+):
+    narrow = {**json.loads(service.connection_json), "extra": {"max_connections": 1}}
+    monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(narrow))
+    ids = [service.add(prompt=str(n)) for n in range(5)]
+
+    ended = run_task(sensor(mode, ids))
+
+    assert [one["request_id"] for one in ended.result] == ids
+    assert ended.deferred == 0
+    assert service.connections == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_list_comes_back_in_its_order_and_repeats_cost_nothing(service: Sandbox, mode: str):
     first, second = (service.add(prompt=f"number {n}", ready_in=0.3 - n / 10) for n in (1, 2))
 
