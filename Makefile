@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& command -v $$name && break; done)
 BIN := .venv/bin
-SOURCES := airflow_provider_dreambooth benchmarks example_dags scripts tests .ci
+SOURCES := airflow_provider_dreambooth benchmarks docs example_dags scripts tests .ci
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
