@@ -22,6 +22,7 @@ from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.client.config import ClientConfig, from_fields
 from airflow_provider_dreambooth.exceptions import DreamboothError, DreamboothSaveError
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
+from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 from airflow_provider_dreambooth.sandbox.__main__ import _parser
 from airflow_provider_dreambooth.sensors.dreambooth import DreamboothFetchSensor
 
@@ -150,7 +151,10 @@ def test_airflow_commands_that_add_connections_work(airflow_db):
 
 @pytest.mark.parametrize(
     ("page", "classes"),
-    [("docs/guides/sensor.md", (BaseSensorOperator, DreamboothFetchSensor))],
+    [
+        ("docs/guides/sensor.md", (BaseSensorOperator, DreamboothFetchSensor)),
+        ("docs/guides/saving.md", (DreamboothSaveImagesOperator,)),
+    ],
 )
 def test_parameters_are_those_of_the_signature(page, classes):
     expected: dict[str, Any] = {}
