@@ -11,7 +11,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,11 +35,7 @@ os.environ |= {
     "no_proxy": "127.0.0.1,localhost",
 }
 
-pytest_plugins = (
-    ["airflow_provider_dreambooth.sandbox.pytest_plugin"]
-    if find_spec("airflow_provider_dreambooth.sandbox.pytest_plugin")
-    else []
-)
+pytest_plugins = ["airflow_provider_dreambooth.sandbox.pytest_plugin"]
 
 
 @pytest.fixture(scope="session")
