@@ -5,6 +5,7 @@ from __future__ import annotations
 
 # [START keep_pictures]
 from airflow.providers.common.compat.sdk import dag
+
 from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 
 
