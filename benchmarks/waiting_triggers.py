@@ -191,7 +191,7 @@ def main() -> None:
                 tuple(asyncio.run(measured(way, ids, options.seconds, sandbox)) for way in (ours, bare))
                 for _ in range(options.rounds)
             ]
-    print(f"{options.triggers} waiting, polled each {POKE_INTERVAL:g} s; {options.rounds} x {options.seconds:g} s")
+    print(f"{options.triggers} waiting, polled each {POKE_INTERVAL:g} s, {options.rounds} rounds")
     print(f"{'':24}{'triggers':>12}{'bare loop':>12}")
     for label, read in (
         ("CPU s / 1,000 polls", lambda f: f.cpu_per_1000),
