@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DAGs for tests that kill Airflow's processes: one waits long enough, the other is soon out of time."""
+"""DAGs of the tests with real processes: one waits long, one is soon out of time, one waits in each mode."""
 
 from __future__ import annotations
 
@@ -23,4 +23,15 @@ for name, seconds in {"patient": 600, "hurried": 16}.items():
             deferrable=True,
             poke_interval=1,
             timeout=seconds,
+        )
+
+with DAG("each_mode", schedule=None, params={"ids": Param({}, type="object")}):
+    for mode in ("poke", "reschedule", "deferrable"):
+        DreamboothFetchSensor(
+            task_id=mode,
+            request_id=f"{{{{ params.ids['{mode}'] }}}}",
+            mode="reschedule" if mode == "reschedule" else "poke",
+            deferrable=mode == "deferrable",
+            poke_interval=1,
+            timeout=120,
         )
