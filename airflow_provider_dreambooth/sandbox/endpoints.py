@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dreambooth.sandbox import replies
+from airflow_provider_dreambooth.sandbox import published, replies
 from airflow_provider_dreambooth.sandbox.orders import Order, read_order
 
 if TYPE_CHECKING:
     from airflow_provider_dreambooth.sandbox.service import Service
 
-Shape = Callable[[replies.Reply], replies.Reply]
+Shape = Callable[[published.Reply], published.Reply]
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,20 @@ def answer(service: Service, question: Question, shape: Shape | None = None) -> 
     :param shape: given if the pictures are to be ready whatever the clock says; it changes the reply.
     """
     if not question.readable:
-        return Answer("invalid_request", replies.INVALID_REQUEST)
+        return Answer("invalid_request", published.INVALID_REQUEST)
     if question.account is None:
-        return Answer("invalid_key", replies.INVALID_KEY, service.settings.wrong_key_http)
+        return Answer("invalid_key", published.INVALID_KEY, service.settings.wrong_key_http)
     return _BY_PURPOSE[question.endpoint.purpose](service, question, shape)
 
 
 def _fetch(service: Service, question: Question, shape: Shape | None) -> Answer:
     job = service.job(question.request_id, may_add=True)
     if job is None:
-        return Answer("not_found", replies.NOT_FOUND)
+        return Answer("not_found", published.NOT_FOUND)
     if shape is not None:
         job.finish()
     if not job.ready:
-        return Answer("processing", replies.PROCESSING)
+        return Answer("processing", published.PROCESSING)
     reply = replies.fetch_success(job, job.links(question.base))
     return Answer("success", shape(reply) if shape else reply)
 
@@ -101,14 +101,14 @@ def _fetch(service: Service, question: Question, shape: Shape | None) -> Answer:
 def _submit(service: Service, question: Question, shape: Shape | None) -> Answer:
     order = read_order(question.endpoint.kind, question.body)
     if not isinstance(order, Order):
-        return Answer("validation", replies.validation(order))
+        return Answer("validation", published.validation(order))
     if order.model_id not in service.settings.models:
-        return Answer("model_not_found", replies.MODEL_NOT_FOUND)
+        return Answer("model_not_found", published.MODEL_NOT_FOUND)
     limit = service.settings.max_queued
     if limit is not None and len(service.in_flight(question.account)) >= limit:
-        return Answer("queue_full_2025", replies.queue_full(limit))
+        return Answer("queue_full_2025", published.queue_full(limit))
     if service.is_spam(question.body):
-        return Answer("rate_limit_2023", replies.RATE_LIMIT_2023)
+        return Answer("rate_limit_2023", published.RATE_LIMIT_2023)
     job = service.submit(order, question.account or 0)
     if shape is not None:
         job.finish()
@@ -122,7 +122,7 @@ def _submit(service: Service, question: Question, shape: Shape | None) -> Answer
 def _model_reload(service: Service, question: Question, _shape: Shape | None) -> Answer:
     model_id = str(question.body.get("model_id") or "")
     if model_id not in service.settings.models:
-        return Answer("model_not_found", replies.MODEL_NOT_FOUND)
+        return Answer("model_not_found", published.MODEL_NOT_FOUND)
     return Answer("model_reload", replies.model_reload(model_id))
 
 

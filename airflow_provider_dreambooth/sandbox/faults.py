@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dreambooth.sandbox import replies
+from airflow_provider_dreambooth.sandbox import published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,16 +67,16 @@ def _redirect(http: int) -> Fault:
     )
 
 
-def _success(name: str, about: str, change: Callable[[replies.Reply], dict[str, object]]) -> Fault:
+def _success(name: str, about: str, change: Callable[[published.Reply], dict[str, object]]) -> Fault:
     return Fault(name, about, body=lambda reply: {**reply, **change(reply)}, manner="success")
 
 
-def _first_link(reply: replies.Reply) -> dict[str, object]:
+def _first_link(reply: published.Reply) -> dict[str, object]:
     output = reply["output"]
     return {"output": output[0] if isinstance(output, list) and output else output}
 
 
-def _newer(reply: replies.Reply, nsfw: bool = False) -> dict[str, object]:
+def _newer(reply: published.Reply, nsfw: bool = False) -> dict[str, object]:
     return {"proxy_links": reply["output"], "nsfw_content_detected": nsfw}
 
 
@@ -112,7 +112,7 @@ _ANYWHERE = (
     *(_redirect(http) for http in (301, 302, 307, 308)),
 )
 _OF_THE_API = (
-    _json("processing", "not ready yet", replies.PROCESSING),
+    _json("processing", "not ready yet", published.PROCESSING),
     _success("success", "ready, whatever the clock says", lambda _: {}),
     _success("success_newer", "ready, with `proxy_links` and `nsfw_content_detected`", _newer),
     _success(
@@ -122,34 +122,34 @@ _OF_THE_API = (
     _success("success_empty_list", "ready, but `output` is `[]`", lambda _: {"output": []}),
     _success("success_empty_string", 'ready, but `output` is `""`', lambda _: {"output": ""}),
     _success("success_string", "ready, `output` is one plain URL", _first_link),
-    _json("not_found", "`Request not found`", replies.NOT_FOUND),
-    _json("job_failed", "`Failed, Try Again`: the job is lost", replies.JOB_FAILED),
-    _json("rate_limit_2023", "the spam filter of 2023", replies.RATE_LIMIT_2023),
+    _json("not_found", "`Request not found`", published.NOT_FOUND),
+    _json("job_failed", "`Failed, Try Again`: the job is lost", published.JOB_FAILED),
+    _json("rate_limit_2023", "the spam filter of 2023", published.RATE_LIMIT_2023),
     Fault(
         "queue_full_2025",
         "too many queued requests, with `retry_after` in the body",
-        body=lambda seconds: replies.queue_full(retry_after=seconds),
+        body=lambda seconds: published.queue_full(retry_after=seconds),
         argument=("retry_after", 30),
     ),
-    _json("server_error", "Laravel's HTTP 500, JSON without `status`", replies.SERVER_ERROR, 500),
+    _json("server_error", "Laravel's HTTP 500, JSON without `status`", published.SERVER_ERROR, 500),
     _json("not_json", "HTTP 200, called JSON, but it is not", "Whoops, looks like something went wrong."),
     _json("half_json", "HTTP 200, whole, but the JSON ends in the middle", '{"status": "succ'),
     _json("json_list", "HTTP 200, JSON, but a list", []),
     _manner("cut", "cut", "half the body, then the socket is closed"),
-    _json("invalid_key", "`Invalid Api Key` with HTTP 200", replies.INVALID_KEY),
-    _json("invalid_request", "`Invalid API Request`", replies.INVALID_REQUEST),
-    _json("http_401", "`Invalid Api Key` with HTTP 401", replies.INVALID_KEY, 401),
+    _json("invalid_key", "`Invalid Api Key` with HTTP 200", published.INVALID_KEY),
+    _json("invalid_request", "`Invalid API Request`", published.INVALID_REQUEST),
+    _json("http_401", "`Invalid Api Key` with HTTP 401", published.INVALID_KEY, 401),
     _json("http_403", "HTTP 403 with JSON", {"status": "error", "message": "Access denied"}, 403),
-    _json("http_404", "HTTP 404 with JSON, no `status`", replies.route_not_found("api"), 404),
-    _json("monthly_limit", "`Your monthly limit exceeded`: the quota is used up", replies.MONTHLY_LIMIT),
-    _json("insufficient_credits", "no credits left", replies.INSUFFICIENT_CREDITS),
-    _json("model_not_found", "`Model id not found`", replies.MODEL_NOT_FOUND),
-    _json("messege", "an error whose text is in `messege` (sic)", replies.MESSEGE),
-    _json("validation", "an error whose `message` is an object of lists", replies.VALIDATION),
+    _json("http_404", "HTTP 404 with JSON, no `status`", published.route_not_found("api"), 404),
+    _json("monthly_limit", "`Your monthly limit exceeded`: the quota is used up", published.MONTHLY_LIMIT),
+    _json("insufficient_credits", "no credits left", published.INSUFFICIENT_CREDITS),
+    _json("model_not_found", "`Model id not found`", published.MODEL_NOT_FOUND),
+    _json("messege", "an error whose text is in `messege` (sic)", published.MESSEGE),
+    _json("validation", "an error whose `message` is an object of lists", published.VALIDATION),
     Fault(
         "code",
         "an error that only the newer field `code` explains",
-        body=replies.with_code,
+        body=published.with_code,
         argument=("code", "rate_limited"),
     ),
 )

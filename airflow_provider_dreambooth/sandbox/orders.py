@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dreambooth.sandbox.replies import PROMPT_REQUIRED
+from airflow_provider_dreambooth.sandbox.published import PROMPT_REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

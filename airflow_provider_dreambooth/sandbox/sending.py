@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from airflow_provider_dreambooth.sandbox.faults import JSON
-from airflow_provider_dreambooth.sandbox.replies import to_json
+from airflow_provider_dreambooth.sandbox.published import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

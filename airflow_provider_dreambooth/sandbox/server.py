@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from airflow_provider_dreambooth.sandbox import control, pictures, replies, sending
+from airflow_provider_dreambooth.sandbox import control, pictures, published, sending
 from airflow_provider_dreambooth.sandbox.endpoints import TABLE, Answer, Endpoint, Question, answer
 from airflow_provider_dreambooth.sandbox.faults import JSON
 from airflow_provider_dreambooth.sandbox.journal import CURRENT, Record
@@ -54,11 +54,11 @@ def _journal(service: Service) -> Middleware:
         except web.HTTPMethodNotAllowed as err:
             supported = ", ".join(sorted(err.allowed_methods))
             record.answered_as = "method_not_allowed"
-            text = replies.method_not_allowed(request.method, request.path, supported)
+            text = published.method_not_allowed(request.method, request.path, supported)
             response = sending.reply(text, 405, {"Allow": supported})
         except web.HTTPNotFound:
             record.answered_as = "route_not_found"
-            response = sending.reply(replies.route_not_found(request.path), 404)
+            response = sending.reply(published.route_not_found(request.path), 404)
         gone = request.transport is None or request.transport.is_closing()
         record.http = None if gone and not response.prepared else response.status
         return response
@@ -124,7 +124,7 @@ async def _play(
     if plan.fault.manner == "lost":
         return sending.drop(request)
     if plan.fault.manner == "cut":
-        body = replies.to_json(said.body)
+        body = published.to_json(said.body)
         return await sending.part(request, body, JSON, len(body) // 2)
     # A fault that makes a success out of the answer has its name only where there is a job to be ready.
     name = plan.fault.name if shape and said.name == "success" else said.name
