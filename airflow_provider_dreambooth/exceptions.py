@@ -27,7 +27,7 @@ Permanent errors are also :class:`AirflowFailException`, timeouts also :class:`A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ class DreamboothError(Exception):
     """Root of the tree. ``failures`` names each request concerned, where there is one."""
 
     failures: tuple[RequestFailure, ...] = ()
+    ready: tuple[Mapping[str, Any], ...] = ()
+    """The results of the requests that are ready, where others failed."""
     retry_after: float | None = None
     """Seconds that the service asked to wait, if it did."""
 
@@ -181,13 +183,21 @@ def failure(request_id: str, verdict: Verdict) -> RequestFailure | None:
 
 
 def error_for(
-    failures: Sequence[RequestFailure], *, conn_id: str, total: int, retry_after: float | None = None
+    failures: Sequence[RequestFailure],
+    *,
+    conn_id: str,
+    total: int,
+    retry_after: float | None = None,
+    ready: Sequence[Mapping[str, Any]] = (),
+    kept: str = "in XCom 'ready'",
 ) -> DreamboothError:
     """
     Make the one exception for these failures.
 
     Where several differ, the one that leaves most hope decides, because a retry asks for all again:
     transient before timed out before permanent.
+
+    :param kept: where the caller keeps the results of the others, ``ready``.
     """
     found = [(item, *_BY_KIND.get(item.kind, _OF_A_LATER_RELEASE)) for item in failures]
     classes = {cls for _, cls, _ in found}
@@ -199,12 +209,12 @@ def error_for(
         cls = DreamboothTimeout if DreamboothTimeout in classes else DreamboothPermanentError
     shown = _shown(failures)
     what = "" if total == 1 else f"{len(failures)} of {total} requests gave no pictures: "
-    ready = total - len(failures)
-    kept = f" The {ready} that are ready are in XCom key 'ready'." if ready else ""
+    others = f" The {total - len(failures)} that are ready are {kept}." if ready else ""
     advice = " ".join(f"{text}." for text in dict.fromkeys(text for _, _, text in found))
-    error = cls(f"{what}{shown} (connection {conn_id!r}). {advice}{kept}")
+    error = cls(f"{what}{shown} (connection {conn_id!r}). {advice}{others}")
     error.failures = tuple(failures)
     error.retry_after = retry_after
+    error.ready = tuple(ready)
     return error
 
 

@@ -17,14 +17,14 @@ from airflow_provider_dreambooth.exceptions import (
 )
 
 
-def read_request_ids(value: object) -> RequestList:
+def read_request_ids(value: object, name: str = "request_id") -> RequestList:
     """
-    Read a user's ``request_id``.
+    Read a user's ``request_id``, or another parameter of the same form.
 
     :raises DreamboothInputError: if there is no usable id in it. Nothing was sent.
     """
     try:
-        return parse_request_ids(value)
+        return parse_request_ids(value, name)
     except ValueError as error:
         raise DreamboothInputError(f"{error} Nothing was sent.") from None
 
@@ -52,14 +52,21 @@ def failures_of(batch: Batch, asked: RequestList) -> list[RequestFailure]:
     return [item for item in found if item is not None]
 
 
-def error_of(batch: Batch, asked: RequestList, conn_id: str) -> DreamboothError | None:
+def error_of(
+    batch: Batch, asked: RequestList, conn_id: str, *, kept: str = "in XCom 'ready'"
+) -> DreamboothError | None:
     """Make the exception for a batch in which something failed; None if everything is ready."""
     failures = failures_of(batch, asked)
     if not failures:
         return None
     delays = [v.retry_after for v in batch.verdicts.values() if isinstance(v, Unavailable) and v.retry_after]
     return error_for(
-        failures, conn_id=conn_id, total=len(batch.verdicts), retry_after=max(delays, default=None)
+        failures,
+        conn_id=conn_id,
+        total=len(batch.verdicts),
+        retry_after=max(delays, default=None),
+        ready=ready_results(batch, asked),
+        kept=kept,
     )
 
 

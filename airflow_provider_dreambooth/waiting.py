@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.exceptions import (
     DreamboothConnectionError,
@@ -21,7 +24,7 @@ from airflow_provider_dreambooth.results import failures_of, ready_results
 from airflow_provider_dreambooth.triggers.dreambooth import EVENT_VERSION, DreamboothFetchTrigger
 
 FIRST_LOOK = 5.0
-"""Seconds that the first look of a deferrable task may hold its slot; the trigger looks at the rest."""
+"""Seconds after which a deferrable task begins no further first look; the trigger looks at the rest."""
 
 
 def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
@@ -32,6 +35,8 @@ def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
 
     :raises TaskDeferred: unless every request has its verdict.
     """
+    if not batch.waiting:
+        return
     with DreamboothHook(conn_id) as hook:
         hook.look(batch, until=time.time() + FIRST_LOOK)
     if batch.waiting:
@@ -42,6 +47,26 @@ def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
             trigger=DreamboothFetchTrigger(dreambooth_conn_id=conn_id, batch=batch.to_dict()),
             method_name="execute_complete",
         )
+
+
+def begin(
+    context: Context, asked: RequestList, *, timeout: float, policy: PollPolicy, began: float | None = None
+) -> Batch:
+    """Begin to wait, now unless ``began`` (epoch seconds) says otherwise, for at most ``timeout`` seconds."""
+    began = time.time() if began is None else began
+    requests = asked.requests
+    if context["ti"].try_number > 1:  # the service's estimate counted from the submit, which is long ago
+        requests = tuple(replace(request, eta=None) for request in requests)
+    return Batch(requests, began=began, deadline=began + timeout, policy=policy)
+
+
+@contextmanager
+def keeping_ready(context: Context, batch: Batch, asked: RequestList) -> Iterator[None]:
+    """Keep in XCom what is ready by then if the wait, or what comes after it, ends in an error."""
+    try:
+        yield
+    except DreamboothError as error:
+        raise_keeping_ready(context, batch, asked, error)
 
 
 def resume(context: Context, event: Mapping[str, Any] | None, asked: RequestList, conn_id: str) -> Batch:

@@ -108,13 +108,14 @@ def test_each_failed_id_is_named_with_its_reason_and_the_ready_ones_pointed_to()
         RequestFailure("2", "not_found", "Request not found"),
         RequestFailure("3", "job_failed", "Failed, Try Again"),
     ]
-    text = str(error_for(failures, conn_id="my_conn", total=10))
+    ready = [{"request_id": str(n)} for n in range(4, 11)]
+    text = str(error_for(failures, conn_id="my_conn", total=10, ready=ready))
     assert text.startswith(
         "3 of 10 requests gave no pictures: requests 1, 3: job failed: Failed, Try Again; "
         "request 2: not found: Request not found (connection 'my_conn'). Submit the generation again"
     )
     assert text.count("Submit the generation again") == 1
-    assert text.endswith(" The 7 that are ready are in XCom key 'ready'.")
+    assert text.endswith(" The 7 that are ready are in XCom 'ready'.")
 
 
 def test_thousands_of_failures_still_make_a_readable_text():

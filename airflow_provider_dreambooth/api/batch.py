@@ -17,6 +17,7 @@ from airflow_provider_dreambooth.api.replies import (
     Outcome,
     Ready,
     Refused,
+    TimedOut,
     Unavailable,
     Verdict,
     outcome_from_dict,
@@ -25,6 +26,8 @@ from airflow_provider_dreambooth.api.replies import (
 from airflow_provider_dreambooth.api.request_ids import Requested
 
 VERSION = 1
+LAST_ROUND = 60.0
+"""Seconds that the looks after the deadline may take together, where a list is long or the service hangs."""
 
 
 class Batch:
@@ -51,6 +54,7 @@ class Batch:
         self._polls: dict[str, Poll] = {}
         self._due: list[tuple[float, str]] = []
         self._held_until = began
+        self._last_round_ends = float("inf")
         for request in requests:
             if request.ready is not None:
                 self.verdicts[request.request_id] = request.ready
@@ -76,7 +80,11 @@ class Batch:
 
     def take_due(self, now: float, most: int) -> list[str]:
         """Take up to ``most`` requests to look at now; give each one's outcome to :meth:`record`."""
+        if now >= self.deadline:
+            self._last_round_ends = min(self._last_round_ends, now + LAST_ROUND)
         taken: list[str] = []
+        if now >= self._last_round_ends:
+            self._time_out_unlooked()
         while len(taken) < most and self._due and self.next_due <= now:
             request_id = heapq.heappop(self._due)[1]
             if request_id in self._polls:
@@ -103,6 +111,14 @@ class Batch:
             # The limit is the account's: nobody of this batch asks before the service said so.
             self._held_until = max(self._held_until, now + decision.seconds)
         heapq.heappush(self._due, (now + decision.seconds, request_id))
+
+    def _time_out_unlooked(self) -> None:
+        for _, request_id in self._due:
+            if self._polls.pop(request_id, None):
+                self.verdicts[request_id] = TimedOut(
+                    f"the last looks took longer than {LAST_ROUND:g} seconds, so this was not looked at again"
+                )
+        self._due.clear()
 
     @property
     def progress(self) -> str:
@@ -154,7 +170,8 @@ class Batch:
                 policy=PollPolicy.from_dict(stored["policy"]),
             )
             batch._held_until = float(stored["held_until"])
-            for request_id, when, looks, failures, limited, *_later in stored["waiting"]:
+            for request_id, when, *counts in stored["waiting"]:
+                looks, failures, limited = (*counts, 0, 0, 0)[:3]  # of another release: more, or less
                 batch._polls[request_id] = Poll(request_id, looks, failures, limited)
                 batch._due.append((float(when), request_id))
             heapq.heapify(batch._due)

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 MAX_REDIRECTS = 3
-MAX_REPLY_BYTES = 1 << 20
+MAX_REPLY_BYTES = 64 << 10
+"""Four links and their meta take a few KiB, and reading a long hostile reply would stall the loop."""
 MAX_MODEL_LIST_BYTES = 64 << 20
 """The model list is the one long reply: thousands of models, some hundred bytes each."""
 

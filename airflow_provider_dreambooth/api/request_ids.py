@@ -43,24 +43,26 @@ class RequestList:
     single: bool
 
 
-def parse_request_ids(value: object) -> RequestList:
+def parse_request_ids(value: object, name: str = "request_id") -> RequestList:
     """
     Read the user's ``request_id``.
 
     :param value: an int, a string, a mapping with ``request_id`` (or the service's ``id``), or a
         sequence of these. A string that a template rendered from a list or dict is read back.
+    :param name: of the parameter, for messages.
     :raises ValueError: if there is no usable id in it; the message names the place and what to give.
     """
     value = _undo_rendering(value)
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes, bytearray, Mapping)):
-        one = _requested(value, "request_id")
+        one = _requested(value, name)
         return RequestList((one,), (one.request_id,), single=True)
-    several = [_requested(_undo_rendering(item), f"request_id[{index}]") for index, item in enumerate(value)]
+    several = [_requested(_undo_rendering(item), f"{name}[{index}]") for index, item in enumerate(value)]
     if not several:
-        raise ValueError(f"request_id is an empty list: there is nothing to wait for. {EXPECTED}")
+        raise ValueError(f"{name} is an empty list: there is nothing to wait for. {EXPECTED}")
     distinct: dict[str, Requested] = {}
     for item in several:
-        distinct.setdefault(item.request_id, item)
+        if item.ready or item.request_id not in distinct:
+            distinct[item.request_id] = item
     return RequestList(tuple(distinct.values()), tuple(item.request_id for item in several), single=False)
 
 

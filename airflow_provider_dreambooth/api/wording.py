@@ -61,7 +61,7 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
         "quota",
     ),
     (r"model.{0,60}not (be )?found|model.{0,20}does ?n.t exist", "model_not_found"),
-    (r"request (id )?not found|no such request", "not_found"),
+    (r"request (id )?not found|no such request|(invalid|unknown) request[ _]?id", "not_found"),
     (r"invalid api request|field is required|validation", "invalid_request"),
     (r"server error|temporar|timed? ?out|overload|something went wrong|unavailable", "server_error"),
 )
@@ -94,7 +94,8 @@ def classify(
     if names_fields and http_status != 429 and not re.search(r"rate limit|too many requests", text):
         return "key_refused" if re.search(r"\bkey: ", text) else "invalid_request"
     for pattern, kind in _TEXTS:
-        if re.search(pattern, text):
+        # A job that failed of "server error" has failed; the server that answers is well.
+        if re.search(pattern, text) and not (status == "failed" and kind == "server_error"):
             return kind
     if has_retry_after or code.startswith("rate"):
         return "rate_limited"

@@ -19,9 +19,8 @@ from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
 from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
-from airflow_provider_dreambooth.api.pace import Pace
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
-from airflow_provider_dreambooth.client.config import ClientConfig, user_agent
+from airflow_provider_dreambooth.client.config import ClientConfig, reserve_slot, user_agent
 
 CHUNK = 1 << 16
 
@@ -32,7 +31,6 @@ class AsyncClient:
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self.users = 0
-        self._pace = Pace(config.requests_per_second)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=config.max_connections, ssl=_ssl(config)),
             headers={
@@ -68,11 +66,11 @@ class AsyncClient:
         except StopIteration as end:
             result: Answer | Refused | Unavailable = end.value
             return result
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # ValueError: of an address
             return Unavailable("network", self._explain(error))
 
     async def _post(self, url: str, call: Call) -> RawReply:
-        if (delay := self._pace.reserve(time.monotonic())) > 0:
+        if (delay := reserve_slot(self.config, time.monotonic())) > 0:
             await asyncio.sleep(delay)
         async with self._session.post(
             url, data=call.encode(self.config.api_key), allow_redirects=False, proxy=self._proxy
@@ -105,6 +103,8 @@ class AsyncClient:
                 return f"no reply from {place} within {self.config.timeout:g} seconds"
             case aiohttp.ClientConnectionError():
                 return f"the connection to {place} failed: {self._cause(error)}"
+            case ValueError():  # it may quote a proxy's password
+                return f"the address {place}, or its proxy's, cannot be used"
             case _:
                 return f"the exchange with {place} failed: {self._cause(error)}"
 
@@ -129,7 +129,7 @@ async def wait(
     """
     looks: dict[asyncio.Task[Outcome], str] = {}
     try:
-        while batch.waiting:
+        while batch.waiting or looks:  # a look under way may bring pictures also when all else is over
             due = batch.take_due(time.time(), most - len(looks))
             if due and batch.waiting == 1:  # the usual trigger waits for one request and needs no tasks
                 batch.record(due[0], await fetch(due[0]), time.time())
@@ -181,7 +181,8 @@ def _environment_proxy(url: str) -> str | None:
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
     proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def _ssl(config: ClientConfig) -> ssl.SSLContext | bool:

@@ -6,19 +6,22 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_dreambooth import __version__
 from airflow_provider_dreambooth.api.endpoints import FETCHES
 from airflow_provider_dreambooth.api.exchange import SHORTEST_SECRET
+from airflow_provider_dreambooth.api.pace import Pace
 
 DEFAULT_HOST = "https://modelslab.com"
+_HOST = r"(?=.{1,253}$)[\w-]{1,63}(\.[\w-]{1,63})*\.?|[0-9a-f:.]+"
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,10 @@ def from_fields(
     :raises ValueError: naming the field, its value and what is accepted; it never quotes the key.
     """
     key = (password or "").strip()
-    try:
-        return _checked(host, port, key, extra)
-    except ValueError as error:  # the key may have been pasted into another field as well
-        said = str(error).replace(key, "***") if len(key) >= SHORTEST_SECRET else str(error)
-        raise ValueError(said) from None
-
-
-def _checked(host: str | None, port: int | None, key: str, extra: Mapping[str, Any]) -> ClientConfig:
+    for name, value in {"host": host, **extra}.items():  # before any message quotes a field
+        if len(key) >= SHORTEST_SECRET and (key in str(value) or key in name):
+            field_name = "extra" if key in name else name
+            raise ValueError(f"its {field_name} holds the API key, which belongs into the password alone")
     given = {name: value for name, value in extra.items() if value not in (None, "", [])}
     unknown = sorted(set(given) - set(_EXTRAS))
     if unknown:
@@ -89,6 +88,20 @@ def _checked(host: str | None, port: int | None, key: str, extra: Mapping[str, A
     if not key.isprintable():
         raise ValueError("its API key (the password) holds characters that cannot be printed")
     return ClientConfig(base_url=_base_url(host, port), api_key=key, **options)
+
+
+_pace_lock = threading.Lock()
+
+
+@lru_cache(maxsize=64)
+def _pace(config: ClientConfig) -> Pace:
+    return Pace(config.requests_per_second)
+
+
+def reserve_slot(config: ClientConfig, now: float) -> float:
+    """Return the seconds to wait until this process may send on a connection again, whichever client asks."""
+    with _pace_lock:
+        return _pace(config).reserve(now)
 
 
 @cache
@@ -112,7 +125,7 @@ def _base_url(host: str | None, port: int | None) -> str:
         named_port = parts.port
     except ValueError:
         parts, named_port = urlsplit(""), None
-    usable = parts.scheme in ("http", "https") and re.fullmatch(r"[\w.:-]+", parts.hostname or "")
+    usable = parts.scheme in ("http", "https") and re.fullmatch(_HOST, parts.hostname or "")
     if not usable or not text.isprintable() or " " in text or parts.query or parts.fragment:
         raise ValueError(
             "its host is no base URL; accepted is a name such as 'modelslab.com', or an address with its "
@@ -177,11 +190,10 @@ def _verify(name: str, value: object) -> bool | str:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        if Path(text).is_file():
-            return text
-    except (OSError, ValueError):  # a certificate's text instead of its path, for one
-        pass
-    raise _wrong(name, value, "true, false, or the path of an existing CA bundle")
+        ssl.create_default_context(cafile=text)
+    except (OSError, ValueError):  # no such file, no certificates in it, or a certificate's text itself
+        raise _wrong(name, value, "true, false, or the path of an existing CA bundle") from None
+    return text
 
 
 def _proxy(name: str, value: object) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,8 @@ from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
 from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
-from airflow_provider_dreambooth.api.pace import Pace
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
-from airflow_provider_dreambooth.client.config import ClientConfig, user_agent
+from airflow_provider_dreambooth.client.config import ClientConfig, reserve_slot, user_agent
 
 CHUNK = 1 << 16
 
@@ -26,8 +24,8 @@ class Client:
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
-        self._pace = Pace(config.requests_per_second)
-        self._lock = threading.Lock()
+        self.key_is_current = False
+        """Whether the connection was looked up again after a refusal of this key, and has no other."""
         self._session = requests.Session()
         self._session.headers.update(
             {
@@ -59,13 +57,11 @@ class Client:
         except StopIteration as end:
             result: Answer | Refused | Unavailable = end.value
             return result
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, OSError, ValueError) as error:  # ValueError: of an address
             return Unavailable("network", self._explain(error))
 
     def _post(self, url: str, call: Call) -> RawReply:
-        with self._lock:
-            delay = self._pace.reserve(time.monotonic())
-        if delay > 0:
+        if (delay := reserve_slot(self.config, time.monotonic())) > 0:
             time.sleep(delay)
         give_up = time.monotonic() + self.config.connect_timeout + self.config.timeout
         proxy = self.config.proxy
@@ -113,6 +109,8 @@ class Client:
                 return f"no reply from {place} within {self.config.timeout:g} seconds"
             case requests.ConnectionError():
                 return f"the connection to {place} failed: {self._root_cause(error)}"
+            case ValueError():  # it may quote a proxy's password
+                return f"the address {place}, or its proxy's, cannot be used"
             case _:
                 return f"the exchange with {place} failed: {self._root_cause(error)}"
 
@@ -133,10 +131,14 @@ def look(batch: Batch, fetch: Callable[[str], Outcome], *, most: int, until: flo
     :param most: looks under way at once.
     :param until: epoch seconds; no further look is begun after it.
     """
-    if not (taken := batch.take_due(time.time(), most)):
-        return
-    with ThreadPoolExecutor(len(taken), thread_name_prefix="dreambooth-fetch") as pool:
+    pool = ThreadPoolExecutor(most, thread_name_prefix="dreambooth-fetch")
+    try:
+        taken = batch.take_due(time.time(), most)
         while taken:
-            for request_id, outcome in zip(taken, pool.map(fetch, taken), strict=True):
+            # A single look stays in this thread, where a signal (a timeout, a kill) interrupts it.
+            outcomes = pool.map(fetch, taken) if len(taken) > 1 else map(fetch, taken)
+            for request_id, outcome in zip(taken, outcomes, strict=True):
                 batch.record(request_id, outcome, time.time())
             taken = batch.take_due(time.time(), most) if time.time() < until else []
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -19,7 +19,7 @@ from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
 TTL = 60.0
 """Seconds for which the triggerer keeps a connection: a look-up there costs 160-330 ms, one at a time."""
 RECHECK = 5.0
-"""Seconds between two look-ups because of a refused key: a thousand refused triggers share one."""
+"""Seconds between two look-ups of what is refused or unusable: a thousand triggers share one."""
 
 
 def read_connection(conn_id: str, get_connection: Callable[[str], Any]) -> ClientConfig:
@@ -36,10 +36,10 @@ def read_connection(conn_id: str, get_connection: Callable[[str], Any]) -> Clien
 
 @dataclass
 class _Known:
-    """What this event loop knows of one connection."""
+    """What this event loop knows of one connection: what it is, or why it cannot be used."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    config: ClientConfig | None = None
+    found: ClientConfig | DreamboothConnectionError | None = None
     read_at: float = float("-inf")
     read_after_refusal_at: float = float("-inf")
 
@@ -55,45 +55,56 @@ async def shared_config(conn_id: str, *, refused: ClientConfig | None = None) ->
         for everybody who was refused with it, in case the key was changed.
     :raises DreamboothConnectionError: as :func:`read_connection`.
     """
-    from airflow.providers.common.compat.connection import get_async_connection
-
     known = _known.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, _Known())
     async with known.lock:
         now = time.monotonic()
-        if refused is None:
+        if isinstance(known.found, DreamboothConnectionError):
+            usable = now - known.read_at < RECHECK
+        elif refused is None:
             usable = now - known.read_at < TTL
         else:
-            usable = known.config != refused or now - known.read_after_refusal_at < RECHECK
-        if known.config is None or not usable:
-            try:
-                known.config = _checked(conn_id, await get_async_connection(conn_id))
-            except AirflowNotFoundException as error:
-                raise _not_defined(conn_id) from error
+            usable = known.found != refused or now - known.read_after_refusal_at < RECHECK
+        if known.found is None or not usable:
+            known.found = await _look_up(conn_id)
             known.read_at = time.monotonic()
             if refused is not None:
                 known.read_after_refusal_at = known.read_at
-        return known.config
+        if isinstance(known.found, DreamboothConnectionError):
+            raise DreamboothConnectionError(str(known.found))
+        return known.found
+
+
+async def _look_up(conn_id: str) -> ClientConfig | DreamboothConnectionError:
+    from airflow.providers.common.compat.connection import get_async_connection
+
+    try:
+        return _checked(conn_id, await get_async_connection(conn_id))
+    except AirflowNotFoundException:
+        return _not_defined(conn_id)
+    except DreamboothConnectionError as error:
+        return error
 
 
 def _checked(conn_id: str, conn: Any) -> ClientConfig:
+    if conn.conn_type not in (None, "", "dreambooth"):  # the password of something else is nobody's business
+        raise DreamboothConnectionError(
+            f"Connection {conn_id!r} is of type {conn.conn_type!r}, not 'dreambooth'."
+        )
     # Not `conn.extra_dejson`: it takes broken JSON for {}, and in the triggerer it may block the event loop.
     try:
         extra = json.loads(conn.extra) if conn.extra and conn.extra.strip() else {}
     except ValueError:
         extra = None
     if not isinstance(extra, dict):
-        raise DreamboothConnectionError(
-            f"Connection {conn_id!r}: its extra is no JSON object. Nothing was sent."
-        )
+        raise DreamboothConnectionError(f"Connection {conn_id!r}: its extra is no JSON object.")
     try:
         return from_fields(host=conn.host, port=conn.port, password=conn.password, extra=extra)
     except ValueError as error:
-        raise DreamboothConnectionError(f"Connection {conn_id!r}: {error}. Nothing was sent.") from None
+        raise DreamboothConnectionError(f"Connection {conn_id!r}: {error}.") from None
 
 
 def _not_defined(conn_id: str) -> DreamboothConnectionError:
     return DreamboothConnectionError(
         f"Connection {conn_id!r} is not defined. Create it with type 'dreambooth' and the API key as "
-        f"password, or set AIRFLOW_CONN_{conn_id.upper()} (if that is set, Airflow could not read it). "
-        f"Nothing was sent."
+        f"password, or set AIRFLOW_CONN_{conn_id.upper()} (if that is set, Airflow could not read it)."
     )

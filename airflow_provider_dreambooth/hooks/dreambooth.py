@@ -18,7 +18,7 @@ from airflow_provider_dreambooth.api.exchange import Answer
 from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY, PollPolicy
 from airflow_provider_dreambooth.api.replies import Failed, Outcome, Pending, Ready, Refused, Unavailable
 from airflow_provider_dreambooth.client.sync import Client, look
-from airflow_provider_dreambooth.exceptions import RequestFailure, error_for
+from airflow_provider_dreambooth.exceptions import DreamboothInputError, RequestFailure, error_for
 from airflow_provider_dreambooth.hooks.connection import read_connection
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
 
@@ -45,6 +45,7 @@ class DreamboothHook(BaseHook):
         super().__init__(**kwargs)
         self.dreambooth_conn_id = dreambooth_conn_id
         self._client: Client | None = None
+        self._retired: list[Client] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -71,9 +72,11 @@ class DreamboothHook(BaseHook):
 
     def close(self) -> None:
         """Close the session; the next call opens a new one and looks the connection up again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        for client in (self._client, *self._retired):
+            if client is not None:
+                client.close()
+        self._client = None
+        self._retired.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -94,8 +97,10 @@ class DreamboothHook(BaseHook):
         :raises DreamboothInputError: if it is no request id; nothing was sent.
         :raises DreamboothConnectionError: if the connection cannot be used; nothing was sent.
         """
-        one = read_request_ids(request_id).order[0]
-        return self._patiently(lambda: self._fetch_once(one))
+        asked = read_request_ids(request_id)
+        if not asked.single:
+            raise DreamboothInputError("fetch() takes one request id; wait() takes a list. Nothing was sent.")
+        return self._patiently(lambda: self._fetch_once(asked.order[0]))
 
     def wait(
         self,
@@ -119,7 +124,7 @@ class DreamboothHook(BaseHook):
         began = time.time()
         batch = Batch(asked.requests, began=began, deadline=began + timeout, policy=policy)
         self.wait_for(batch)
-        if error := error_of(batch, asked, self.dreambooth_conn_id):
+        if error := error_of(batch, asked, self.dreambooth_conn_id, kept="in this exception's 'ready'"):
             raise error
         return results_for(batch, asked)
 
@@ -158,7 +163,9 @@ class DreamboothHook(BaseHook):
 
         :raises DreamboothError: if the service does not say.
         """
-        models: list[dict[str, Any]] = self._document(MODEL_LIST, lambda it: isinstance(it, list))
+        models: list[dict[str, Any]] = self._document(
+            MODEL_LIST, lambda it: isinstance(it, list) and all(isinstance(one, dict) for one in it)
+        )
         return models
 
     def test_connection(self) -> tuple[bool, str]:
@@ -171,7 +178,7 @@ class DreamboothHook(BaseHook):
         finally:
             self.close()
         match outcome:
-            case Ready() | Pending() | Failed():
+            case Ready() | Pending() | Failed(kind="not_found"):
                 return True, f"{place} answers and accepts the API key"
             case Refused(kind="key_refused"):
                 return False, f"{place} answers, but it refuses the API key: {outcome.message}"
@@ -179,8 +186,8 @@ class DreamboothHook(BaseHook):
                 return False, f"{place} sends us elsewhere: {outcome.message}"
             case Refused(kind="quota" | "forbidden"):
                 return False, f"{place} answers, but it refuses this account: {outcome.message}"
-            case Refused():
-                return False, f"{place} answers, but it did not understand the question: {outcome.message}"
+            case Refused() | Failed():
+                return False, f"{place} answers, but not to what was asked: {outcome.message}"
             case Unavailable(kind="network"):
                 return False, f"Not reachable: {outcome.message}"
             case Unavailable(kind="unreadable"):
@@ -189,32 +196,38 @@ class DreamboothHook(BaseHook):
                 return False, f"{place} cannot answer now: {outcome.message}"
 
     def _fetch_once(self, request_id: str) -> Outcome:
+        return self._with_fresh_key(lambda client: client.fetch(request_id))
+
+    def _with_fresh_key(self, ask: Callable[[Client], T]) -> T:
+        """Ask; if the key is refused, look the connection up once more: it may have been changed."""
         client = self.get_conn()
-        outcome = client.fetch(request_id)
-        if isinstance(outcome, Refused) and outcome.kind == "key_refused":
-            # The key may have been changed while this process waited: look it up once more.
+        result = ask(client)
+        if isinstance(result, Refused) and result.kind == "key_refused":
             renewed = self._renewed(client)
             if renewed is not client:
-                return renewed.fetch(request_id)
-        return outcome
+                return ask(renewed)
+        return result
 
     def _renewed(self, refused: Client) -> Client:
         with self._lock:  # several threads of one look may have been refused at once
-            if self._client is refused:
+            if self._client is refused and not refused.key_is_current:
                 config = read_connection(self.dreambooth_conn_id, self.get_connection)
-                if config != refused.config:
+                if config == refused.config:
+                    refused.key_is_current = True
+                else:
+                    self._retired.append(refused)
                     self._client = Client(config)
             return self.get_conn()
 
     def _document(self, call: Call, is_it: Callable[[Any], bool]) -> Any:
-        def ask() -> Any:
-            answer = self.get_conn().send(call)
+        def ask(client: Client) -> Any:
+            answer = client.send(call)
             if not isinstance(answer, Answer):
                 return answer
             document = answer.json()
             return document if is_it(document) else answer.outcome()
 
-        document = self._patiently(ask)
+        document = self._patiently(lambda: self._with_fresh_key(ask))
         if is_it(document):
             return document
         if not isinstance(document, (Refused, Unavailable)):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -41,7 +40,13 @@ from airflow_provider_dreambooth.storage import (
 )
 from airflow_provider_dreambooth.storage.links import without_query
 from airflow_provider_dreambooth.storage.names import picture_names
-from airflow_provider_dreambooth.waiting import look_then_defer, raise_keeping_ready, resume
+from airflow_provider_dreambooth.waiting import (
+    begin,
+    keeping_ready,
+    look_then_defer,
+    raise_keeping_ready,
+    resume,
+)
 
 MANIFEST_KEY = "manifest"
 DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
@@ -57,8 +62,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
     even if others fail; then the task fails with an error that names each of them, and a retry
     saves only what is missing. Saving bills nothing.
 
-    :param request_id: an id, a list of ids, or what a generation task returned; waited for like
-        :class:`~airflow_provider_dreambooth.sensors.dreambooth.DreamboothFetchSensor` does. (templated)
+    :param request_id: an id, a list of ids, or what a generation task returned; waited for as by
+        :class:`~airflow_provider_dreambooth.sensors.dreambooth.DreamboothFetchSensor`. (templated)
     :param results: instead of ``request_id``, what that sensor returned. (templated)
     :param destination: folder URL such as ``s3://bucket/prefix``; None: links only. (templated)
     :param storage_conn_id: the bucket's Airflow connection; None: ambient credentials. (templated)
@@ -126,18 +131,14 @@ class DreamboothSaveImagesOperator(BaseOperator):
         timeout = self.timeout
         if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
             timeout = min(timeout, self.execution_timeout.total_seconds())
-        began = time.time()
-        batch = Batch(
-            asked.requests,
-            began=began,
-            deadline=began + timeout,
-            policy=PollPolicy(poke_interval=self.poke_interval),
-        )
-        if batch.waiting and self.deferrable:
-            look_then_defer(self, batch, self.dreambooth_conn_id)
-        elif batch.waiting:
-            with DreamboothHook(self.dreambooth_conn_id) as hook:
-                hook.wait_for(batch)
+        policy = PollPolicy(poke_interval=self.poke_interval)
+        batch = begin(context, asked, timeout=timeout, policy=policy)
+        with keeping_ready(context, batch, asked):
+            if self.deferrable:
+                look_then_defer(self, batch, self.dreambooth_conn_id)
+            elif batch.waiting:
+                with DreamboothHook(self.dreambooth_conn_id) as hook:
+                    hook.wait_for(batch)
         return self._keep(context, batch, asked)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> list[str]:
@@ -150,7 +151,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
             raise DreamboothInputError("Give either request_id or results. Nothing was sent.")
         if self.results is None:
             return read_request_ids(self.request_id)
-        asked = read_request_ids(self.results)
+        asked = read_request_ids(self.results, "results")
         unready = [request.request_id for request in asked.requests if request.ready is None]
         if unready:
             raise DreamboothInputError(
@@ -162,7 +163,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath | None:
         if self.destination is None:
             return None
-        if "://" not in self.destination and not self.destination.startswith("/"):
+        if not re.match(r"/|[a-z0-9+.-]+://", str(self.destination)):
             raise DreamboothInputError(
                 f"destination is {self.destination!r}; give a folder URL such as 's3://bucket/prefix' or "
                 f"'file:///data/pictures', or None to keep links only. Nothing was sent."
@@ -183,16 +184,15 @@ class DreamboothSaveImagesOperator(BaseOperator):
         pictures = [
             Picture(rid, index, url) for rid, links in ready.items() for index, url in enumerate(links)
         ]
-        with DreamboothHook(self.dreambooth_conn_id) as hook:
-            config = hook.get_conn().config
-        allow_private = config.is_private if self.allow_private_links is None else self.allow_private_links
-        try:
+        with keeping_ready(context, batch, asked):
+            with DreamboothHook(self.dreambooth_conn_id) as hook:
+                config = hook.get_conn().config
+            let = self.allow_private_links
+            allow_private = config.is_private if let is None else let
             if (folder := self._folder()) is None:
                 kept, failed = _judge_links(context, pictures, allow_private=allow_private)
             else:
                 kept, failed = self._save(context, pictures, folder, config, allow_private=allow_private)
-        except DreamboothSaveError as unusable:  # the destination is, so it is all the pictures
-            raise_keeping_ready(context, batch, asked, unusable)
         error = error_of(batch, asked, self.dreambooth_conn_id)
         if failed:
             context["ti"].xcom_push(key="unsaved", value=[failure.to_dict() for failure in failed])
@@ -212,6 +212,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
     ) -> tuple[list[str], Sequence[PictureFailure]]:
         manifest_name = _manifest_name(context["ti"].map_index)
         read_manifest(folder, manifest_name)  # what could not be replaced there is told before downloading
+        try:
+            picture_names(pictures, self.name)
+        except ValueError as error:
+            raise DreamboothInputError(f"{error}. Nothing was downloaded.") from None
         report = save_pictures(
             pictures,
             folder,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,7 +24,13 @@ from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
-from airflow_provider_dreambooth.waiting import look_then_defer, raise_keeping_ready, resume
+from airflow_provider_dreambooth.waiting import (
+    begin,
+    keeping_ready,
+    look_then_defer,
+    raise_keeping_ready,
+    resume,
+)
 
 STATE_KEY = "dreambooth_wait"
 
@@ -64,6 +69,13 @@ class DreamboothFetchSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
+        limits: dict[str, tuple[Any, int]] = {
+            "not_found_grace": (not_found_grace, 0),
+            "max_consecutive_failures": (max_consecutive_failures, 1),
+        }
+        for name, (value, least) in limits.items():
+            if not isinstance(value, (int, float)) or not value >= least:
+                raise ValueError(f"{name} is {value!r}; give a number from {least} on")
         self.request_id = request_id
         self.dreambooth_conn_id = dreambooth_conn_id
         self.deferrable = deferrable
@@ -80,14 +92,15 @@ class DreamboothFetchSensor(BaseSensorOperator):
         with self._skipping():
             asked = read_request_ids(self.request_id)
             batch = self._begun(context, asked)
-            if self.deferrable:
-                look_then_defer(self, batch, self.dreambooth_conn_id)
-            else:
-                with DreamboothHook(self.dreambooth_conn_id) as hook:
-                    if self.reschedule:
-                        hook.look(batch)
-                    else:
-                        hook.wait_for(batch)
+            with keeping_ready(context, batch, asked):
+                if self.deferrable:
+                    look_then_defer(self, batch, self.dreambooth_conn_id)
+                elif batch.waiting:
+                    with DreamboothHook(self.dreambooth_conn_id) as hook:
+                        if self.reschedule:
+                            hook.look(batch)
+                        else:
+                            hook.wait_for(batch)
         if batch.waiting:
             self._keep(context, batch)
             raise AirflowRescheduleException(datetime.fromtimestamp(batch.next_due, tz=UTC))
@@ -101,7 +114,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         return self._conclude(context, batch, asked)
 
     def _begun(self, context: Context, asked: RequestList) -> Batch:
-        began = time.time()
+        began = None
         timeout = float(self.timeout)
         if self.deferrable:
             if self.execution_timeout is not None:  # Airflow 3 does not enforce it while a task is deferred
@@ -109,7 +122,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         elif self.reschedule:
             if batch := self._kept(context, asked):
                 return batch
-            began = _first_look_at(context) or began
+            began = _first_look_at(context)
         policy = PollPolicy(
             poke_interval=self.poke_interval,
             exponential_backoff=bool(self.exponential_backoff),
@@ -117,7 +130,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
             not_found_grace=self.not_found_grace,
             max_consecutive_failures=None if self.silent_fail else self.max_consecutive_failures,
         )
-        return Batch(asked.requests, began=began, deadline=began + timeout, policy=policy)
+        return begin(context, asked, timeout=timeout, policy=policy, began=began)
 
     def _keep(self, context: Context, batch: Batch) -> None:
         """
@@ -141,6 +154,8 @@ class DreamboothFetchSensor(BaseSensorOperator):
         return batch if batch.request_ids == set(asked.order) else None
 
     def _conclude(self, context: Context, batch: Batch, asked: RequestList) -> Any:
+        if self.reschedule and (store := context.get("task_state_store")) is not None:
+            store.delete(STATE_KEY)
         with self._skipping():
             if error := error_of(batch, asked, self.dreambooth_conn_id):
                 raise_keeping_ready(context, batch, asked, error)
@@ -169,5 +184,9 @@ def _first_look_at(context: Context) -> float | None:
     if hasattr(ti, "get_first_reschedule_date"):
         first = ti.get_first_reschedule_date(context)
     else:
-        first = ti.start_date  # before Airflow 3 a rescheduled task instance keeps its first start
+        # As the sensors of Airflow 2.11 do it.
+        from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found,unused-ignore]
+
+        first_try = (ti.max_tries or 0) - (ti.task.retries or 0) + 1
+        first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try)
     return first.timestamp() if first else None

@@ -360,3 +360,24 @@ def test_what_is_no_batch(broken):
 def test_what_is_nothing_like_a_batch(stored):
     with pytest.raises(ValueError, match="not a stored batch"):
         Batch.from_dict(stored)
+
+
+def test_the_looks_after_the_deadline_take_a_minute_at_most_together():
+    """Two thousand ids at a service that hangs must not hold a worker for hours past the deadline."""
+    batch = batch_of(*map(str, range(100)), timeout=10)
+    late = BEGAN + 10
+    for n in range(3):
+        taken = batch.take_due(late + 30 * n, 10)
+        for request_id in taken:
+            batch.record(
+                request_id, Unavailable("network", "no reply within 30 seconds"), late + 30 * (n + 1)
+            )
+    assert batch.take_due(late + 90, 10) == []
+    assert batch.waiting == 0
+    assert {type(verdict) for verdict in batch.verdicts.values()} == {TimedOut}
+
+
+def test_a_restart_long_after_the_deadline_still_looks_at_each_of_them():
+    stored = batch_of("1", "2", timeout=10).to_dict()
+    batch = Batch.from_dict(stored)
+    assert sorted(batch.take_due(BEGAN + 100_000, 10)) == ["1", "2"]

@@ -208,7 +208,7 @@ def test_a_loop_of_redirects_ends():
 
 def test_a_reply_that_is_too_long():
     _, outcome = converse(reply(body=None))
-    assert outcome == Unavailable("unreadable", "HTTP 200 with a reply longer than 1048576 bytes", 200)
+    assert outcome == Unavailable("unreadable", "HTTP 200 with a reply longer than 65536 bytes", 200)
 
 
 def test_not_modified_is_no_redirect():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests import certs
 
 from airflow_provider_dreambooth.client.config import ClientConfig, from_fields, user_agent
 
@@ -25,7 +26,6 @@ def refused(**fields: object) -> str:
     assert KEY not in text
     assert text.isprintable()
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
     return text
 
 
@@ -96,11 +96,11 @@ def test_host(host, port, base_url):
         ("http://[::1", None, "no base URL"),
         ("modelslab.com", 99999, "its port is 99999"),
         ("modelslab.com", -1, "its port is -1"),
-        (f"https://user:{KEY}@modelslab.com", None, "the key belongs into the password field"),
-        (f"{KEY}@modelslab.com", None, "the key belongs into the password field"),
+        (f"https://user:{KEY}@modelslab.com", None, "its host holds the API key"),
+        ("someone@modelslab.com", None, "the key belongs into the password field"),
         ("https://modelslab.com/api", None, "ends in '/api'"),
         ("modelslab.com/api/v4/", None, "ends in '/api/v4"),
-        (f"modelslab.com/api/{KEY}", None, "ends in '/api/***'"),
+        (f"modelslab.com/api/{KEY}", None, "its host holds the API key"),
     ],
 )
 def test_what_is_no_host(host, port, says):
@@ -118,7 +118,7 @@ def test_what_is_no_host(host, port, says):
         ("verify", False, False),
         ("verify", "false", False),
         ("verify", "True", True),
-        ("verify", __file__, __file__),
+        ("verify", certs.where(), certs.where()),
         ("proxy", "http://proxy.example:3128", "http://proxy.example:3128"),
         ("proxy", "https://user:pw@proxy.example", "https://user:pw@proxy.example"),
         ("requests_per_second", 0.5, 0.5),
@@ -166,6 +166,7 @@ def test_an_empty_field_of_the_form_is_the_default(name, empty):
         ("verify", "no"),
         ("verify", 0),
         ("verify", "/does/not/exist.pem"),
+        ("verify", __file__),
         ("verify", "/"),
         ("verify", "a\x00b"),
         ("verify", "-----BEGIN CERTIFICATE-----\n" + "MII" * 2000),
@@ -215,7 +216,7 @@ def test_a_bad_proxy_is_not_quoted(proxy):
 
 
 def test_unknown_extras_are_named_all_at_once_without_their_values():
-    text = refused(api_key=KEY, timeout_seconds=3, timeout=5)
+    text = refused(api_key="x", timeout_seconds=3, timeout=5)
     assert text.startswith("unknown extra 'api_key', 'timeout_seconds'; known are 'api_version', 'timeout'")
 
 
@@ -235,7 +236,7 @@ def test_unknown_extras_are_named_all_at_once_without_their_values():
 def test_a_key_pasted_into_the_wrong_field_is_not_quoted(name):
     values = [[KEY + "/"]] if name == "trusted_hosts" else [KEY, f"x{KEY}"]
     for value in values:
-        refused(**{name: value})
+        assert "holds the API key" in refused(**{name: value})
 
 
 scalars = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=20)

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from airflow_provider_dreambooth import __version__
+from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.replies import Failed, Pending, Ready, Refused, Unavailable
+from airflow_provider_dreambooth.api.request_ids import Requested
 from airflow_provider_dreambooth.exceptions import (
     DreamboothConnectionError,
     DreamboothInputError,
+    DreamboothJobFailed,
     DreamboothKeyRefused,
     DreamboothTimeout,
     DreamboothUnavailable,
@@ -151,6 +156,45 @@ def test_it_says_who_is_asking(connect, service, monkeypatch):
     assert seen["Content-Type"] == "application/json"
 
 
+def test_wait_for_a_list_keeps_what_is_ready_in_its_exception(connect, service):
+    ready, failed = service.add(prompt="ready"), service.add(prompt="failed", replies=("job_failed",))
+    with pytest.raises(DreamboothJobFailed, match="in this exception's 'ready'") as caught:
+        connect().wait([ready, failed])
+    assert [one["request_id"] for one in caught.value.ready] == [ready]
+    assert [one.request_id for one in caught.value.failures] == [failed]
+
+
+def test_fetch_takes_one_id(connect):
+    with pytest.raises(DreamboothInputError, match="wait\\(\\) takes a list"):
+        connect().fetch(["1", "2"])
+
+
+def test_a_changed_key_heals_every_call(connect, service):
+    hook = connect()
+    hook.system_load()
+    service.set_key("rotated-key")
+    connect(password="rotated-key")
+    assert hook.system_load()["status"] == "ok"
+
+
+def test_a_kill_interrupts_a_look_that_hangs(connect, service):
+    def interrupt(*_):
+        raise InterruptedError("killed")
+
+    hook = connect()
+    batch = Batch([Requested(service.add(prompt="x", replies=("hang:25",)))], began=0, deadline=2e9)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    began = time.monotonic()
+    try:
+        hook.look(batch)
+    except InterruptedError:
+        pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 20  # far less than the service hangs
+
+
 class TestConnection:
     """``test_connection`` bills nothing and says why it failed."""
 
@@ -176,6 +220,18 @@ class TestConnection:
             ok, why = connect(host=f"http://127.0.0.1:{closed.getsockname()[1]}").test_connection()
         assert not ok
         assert why.startswith("Not reachable")
+
+    @pytest.mark.parametrize("host", ["http://modelslab..com", f"http://{'x' * 64}.example"])
+    def test_a_typo_in_the_host(self, connect, host):
+        ok, why = connect(host=host).test_connection()
+        assert not ok
+        assert "its host is no base URL" in why
+
+    def test_of_another_type(self, connect, service):
+        ok, why = connect(conn_type="http").test_connection()
+        assert not ok
+        assert "is of type 'http', not 'dreambooth'" in why
+        assert service.journal == []
 
     def test_not_this_api(self, connect, service):
         ok, why = connect(host=f"{service.url}/pictures").test_connection()
@@ -263,6 +319,18 @@ class TestWhereTheKeyGoes:
         outcome = connect().fetch(request_id)
         assert isinstance(outcome, Refused)
         assert outcome.message == "Invalid Api Key ***"
+
+
+def test_a_proxy_from_the_environment_is_used_and_its_password_stays_there(connect, service, monkeypatch):
+    request_id = service.add(prompt="x")
+    hook = connect(host="http://service.invalid")
+    for proxy in (service.url, service.url.removeprefix("http://")):
+        monkeypatch.setenv("http_proxy", proxy)
+        assert isinstance(hook.fetch(request_id), Ready)
+    monkeypatch.setenv("http_proxy", "user:PROXYSECRET@127.0.0.1:1")
+    outcome = connect(host="http://service.invalid").fetch(request_id)
+    assert isinstance(outcome, Unavailable)
+    assert "PROXYSECRET" not in outcome.message
 
 
 def test_a_proxy_from_the_connection_is_used(connect, service):

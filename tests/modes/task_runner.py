@@ -51,6 +51,9 @@ class StateStore(dict):  # type: ignore[type-arg]
     def set(self, key: str, value: Any) -> None:
         self[key] = through_json(value)
 
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
 
 @dataclass
 class Ended:
@@ -63,9 +66,9 @@ class Ended:
     events: list[Any]
 
 
-def run_task(make_task: Callable[[], Any], *, state_store: bool = True) -> Ended:
+def run_task(make_task: Callable[[], Any], *, state_store: bool = True, try_number: int = 1) -> Ended:
     """Run a task to its end, through every deferral and reschedule, each on a task object of its own."""
-    ti = TaskInstance()
+    ti = TaskInstance(try_number)
     context: dict[str, Any] = {"ti": ti}
     if state_store:
         context["task_state_store"] = StateStore()

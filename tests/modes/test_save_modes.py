@@ -208,6 +208,8 @@ def test_private_links_are_refused_where_the_service_is_public(service: Sandbox,
         ({"results": {"request_id": "1", "status": "processing"}}, "without pictures (1)"),
         ({"request_id": "1", "destination": "out/pictures"}, "give a folder URL"),
         ({"request_id": "1", "destination": "None"}, "give a folder URL"),
+        ({"request_id": "1", "destination": 5}, "give a folder URL"),
+        ({"results": []}, "results is an empty list"),
         ({"request_id": "1", "destination": "nowhere://bucket/x"}, "nowhere"),
         ({"request_id": "1", "destination": "abfs://box@account.dfs.core.windows.net/x"}, "abfs://container"),
         ({"request_id": "1", "destination": "file:///tmp/x", "name": "../{index}"}, "'../{index}'"),
@@ -220,6 +222,25 @@ def test_mistakes_are_told_before_anything_is_sent(service: Sandbox, options: di
     assert type(ended.error) is exceptions.DreamboothInputError
     assert says in str(ended.error)
     assert service.journal == []
+
+
+def test_names_that_turn_out_to_collide_keep_the_links(service: Sandbox, tmp_path: Path):
+    request_id = service.add(prompt="x", samples=2)
+    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}", name="{request_id}"))
+
+    assert type(ended.error) is exceptions.DreamboothInputError
+    assert "two pictures" in str(ended.error)
+    assert len(ended.xcoms["ready"][0]["output"]) == 2
+
+
+def test_a_connection_gone_after_the_wait_keeps_the_links(service: Sandbox, tmp_path: Path):
+    result = run_task(save(request_id=service.add(prompt="x"))).xcoms
+    links = {"request_id": "5", "status": "success", "output": [f"{service.url}/5.png"]}
+    ended = run_task(save(results=links, destination=f"file://{tmp_path}", dreambooth_conn_id="gone"))
+
+    assert result["manifest"]
+    assert type(ended.error) is exceptions.DreamboothConnectionError
+    assert [one["request_id"] for one in ended.xcoms["ready"]] == ["5"]
 
 
 def test_a_destination_that_cannot_be_used_keeps_the_links(service: Sandbox, tmp_path: Path):

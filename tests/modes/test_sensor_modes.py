@@ -369,24 +369,60 @@ def test_a_deferred_task_keeps_to_its_execution_timeout(service: Sandbox):
     assert type(ended.error) is exceptions.DreamboothTimeout
 
 
+@pytest.mark.parametrize("mode", MODES)
 def test_what_was_ready_is_kept_when_the_connection_goes_away(
-    service: Sandbox, monkeypatch: pytest.MonkeyPatch
+    service: Sandbox, monkeypatch: pytest.MonkeyPatch, mode: str
 ):
     ready = service.add(prompt="ready")
-    waiting = service.add(prompt="waiting", replies=("processing", "processing", "processing"))
+    waiting = service.add(prompt="waiting", replies=("processing*",))
     fields = json.loads(service.connection_json)
 
     def withdraw() -> None:
         monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps({**fields, "password": ""}))
         service.set_key("another-key")
 
-    timer = threading.Timer(0.15, withdraw)
+    # In reschedule mode each look is a run of its own: it finds no key at all, and asks for nothing more.
+    timer = threading.Timer(0.5, withdraw)
     timer.start()
-    ended = run_task(sensor("deferrable", [ready, waiting]))
+    ended = run_task(sensor(mode, [ready, waiting]))
     timer.join()
 
     assert type(ended.error) is exceptions.DreamboothConnectionError
     assert [one["request_id"] for one in ended.xcoms["ready"]] == [ready]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pictures_on_their_way_are_kept_when_the_account_is_refused(service: Sandbox, mode: str):
+    slow = [service.add(prompt=str(n), replies=("delay:0.5",)) for n in range(5)]
+    refused = service.add(prompt="refused", replies=("monthly_limit",))
+
+    ended = run_task(sensor(mode, [*slow, refused]))
+
+    assert type(ended.error) is exceptions.DreamboothQuotaExceeded
+    assert [one["request_id"] for one in ended.xcoms["ready"]] == slow
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_retry_does_not_wait_for_the_eta_again(service: Sandbox, mode: str):
+    request_id = service.add(prompt="x")
+    ended = run_task(sensor(mode, {"request_id": request_id, "eta": 600}, timeout=1000), try_number=2)
+    assert ended.result["request_id"] == request_id
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_ready_already_needs_no_connection(mode: str):
+    ready = {"request_id": 5, "status": "success", "output": ["https://pictures.example/5.png"]}
+    ended = run_task(sensor(mode, [{"request_id": 5}, ready], dreambooth_conn_id="nowhere"))
+    assert ended.result[1]["output"] == ready["output"]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("not_found_grace", None), ("not_found_grace", -1), ("max_consecutive_failures", 0), ("timeout", -1)],
+)
+def test_wrong_parameters_are_told_when_the_dag_is_parsed(parameter: str, value: Any):
+    with pytest.raises(ValueError, match=parameter):
+        sensor("poke", "1", **{parameter: value})()
 
 
 @pytest.mark.parametrize("event", [None, {}, {"version": 2}, {"version": 1, "batch": {"version": 9}}])

@@ -204,6 +204,68 @@ async def test_the_log_tells_changes_not_polls(service, caplog):
     assert len([r for r in caplog.records if "ready" in r.getMessage()]) <= 2
 
 
+async def test_many_triggers_share_the_look_up_of_a_connection_that_cannot_be_used(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{CountingBackend.__module__}.CountingBackend")
+    monkeypatch.setenv("CONNECTION_OF_THE_BACKEND", json.dumps({"conn_type": "dreambooth"}))
+    CountingBackend.asked.clear()
+    events = await asyncio.gather(
+        *(only_event(DreamboothFetchTrigger("keyless", batch_of([n]))) for n in range(1, 51))
+    )
+    assert {event["error"]["kind"] for event in events} == {"connection"}
+    assert CountingBackend.asked == ["keyless"]
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+async def test_a_proxy_from_the_environment_is_used(service, monkeypatch, scheme):
+    connection = {**json.loads(service.connection_json), "host": "http://service.invalid"}
+    monkeypatch.setenv("AIRFLOW_CONN_BEHIND_A_PROXY", json.dumps(connection))
+    monkeypatch.setenv("http_proxy", service.url.replace("http://", scheme))
+    request_id = service.add(prompt="x")
+    event = await only_event(DreamboothFetchTrigger("behind_a_proxy", batch_of([request_id])))
+    assert verdicts(event) == {request_id: "Ready"}
+
+
+async def test_the_password_of_a_proxy_stays_where_it_is(service, monkeypatch):
+    connection = {**json.loads(service.connection_json), "host": "http://service.invalid"}
+    monkeypatch.setenv("AIRFLOW_CONN_BEHIND_A_PROXY", json.dumps(connection))
+    for proxy in (
+        "user:PROXYSECRET@127.0.0.1:1",
+        "socks5://user:PROXYSECRET@127.0.0.1:1",
+        "http://PROXYSECRET:x@[",
+    ):
+        monkeypatch.setenv("http_proxy", proxy)
+        policy = {"max_consecutive_failures": 1}
+        event = await only_event(DreamboothFetchTrigger("behind_a_proxy", batch_of(["1"], **policy)))
+        assert "PROXYSECRET" not in json.dumps(event)
+
+
+async def test_a_wait_begun_by_an_earlier_release_is_read():
+    """The document as release 0.1.0 stores it: this literal stays as it is for ever."""
+    stored = {
+        "version": 1,
+        "began": 1795374659.5,
+        "deadline": 1795374679.5,
+        "held_until": 1795374659.5,
+        "policy": {
+            "poke_interval": 0.3,
+            "exponential_backoff": False,
+            "max_wait": None,
+            "not_found_grace": 30.0,
+            "max_consecutive_failures": 10,
+        },
+        "waiting": [["13443927", 1795374660.5, 2, 1, 0]],
+        "verdicts": {
+            "13443928": {"outcome": "Ready", "output": ["https://pictures.example/0.png"]},
+            "13443929": {"outcome": "Failed", "kind": "job_failed", "message": "Failed, Try Again"},
+        },
+    }
+    batch = Batch.from_dict(DreamboothFetchTrigger("conn", stored, added_later=1).serialize()[1]["batch"])
+    assert batch.to_dict() == stored
+    assert batch.request_ids == {"13443927", "13443928", "13443929"}
+    shorter = {**stored, "waiting": [["13443927", 1795374660.5, 2, 1]]}
+    assert Batch.from_dict(shorter).to_dict() == stored
+
+
 async def test_a_deleted_connection_ends_in_an_event_that_names_it():
     event = await only_event(DreamboothFetchTrigger("deleted", batch_of(["1"])))
     assert event["error"]["kind"] == "connection"
