@@ -138,26 +138,32 @@ def test_text_is_refused_with_a_quote(host, fetch):
     assert not caught.value.final
 
 
-def endless(first: bytes, more: bytes):
-    yield first
-    while True:
-        yield more
+class Endless:
+    """A body that begins anew with each request: on a busy machine the first may time out."""
+
+    def __init__(self, first: bytes, more: bytes) -> None:
+        self.first, self.more = first, more
+
+    def __iter__(self):
+        yield self.first
+        while True:
+            yield self.more
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(endless(PNG[:-20], bytes(1 << 16)), length=-1),
-        Reply(endless(base64.b64encode(PNG), b"\n" * (1 << 16)), length=-1),
+        Reply(Endless(PNG[:-20], bytes(1 << 16)), length=-1),
+        Reply(Endless(base64.b64encode(PNG), b"\n" * (1 << 16)), length=-1),
         Reply(gzip.compress(PNG[:33] + bytes(80 << 20)), headers={"Content-Encoding": "gzip"}, length=-1),
     ],
     ids=["endless", "base64 of blanks", "gzip bomb"],
 )
 def test_a_picture_without_end_is_stopped_at_the_limit(host, fetch, tmp_path, reply):
-    with pytest.raises(DownloadFailed, match="larger than 1,048,576 bytes"):
+    with pytest.raises(DownloadFailed, match="larger than 1,048,576 bytes") as caught:
         fetch(host.give("/x.png", reply))
+    assert caught.value.final
     assert (tmp_path / "picture").stat().st_size <= MAX
-    assert host.asked("/x.png") == 1
 
 
 def test_a_download_that_drips_is_given_up(host, fetch, monkeypatch):
