@@ -13,7 +13,7 @@ from airflow_provider_dreambooth.storage.pictures import HEAD, Incomplete, conte
 
 CHUNK = 1 << 20
 
-_DATA_URL = re.compile(rb"\s*data:[\w/+.;=-]{0,100},", re.ASCII)
+_DATA_URL = re.compile(rb"data:[\w/+.;=-]{0,100},", re.ASCII)
 _WHITESPACE = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -62,8 +62,7 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def is_base64_picture(head: bytes) -> bool:
     """Whether text is a picture in base64, with or without ``data:image/png;base64,`` before it."""
-    text = _DATA_URL.sub(b"", head.removeprefix(b"\xef\xbb\xbf"), count=1)
-    text = text.translate(_URL_SAFE, _WHITESPACE)[:64]
+    text = _without_prefix(head).translate(_URL_SAFE, _WHITESPACE)[:64]
     try:
         start = binascii.a2b_base64(text[: len(text) // 4 * 4])
     except binascii.Error:
@@ -71,11 +70,17 @@ def is_base64_picture(head: bytes) -> bool:
     return content_type_of(start) is not None and re.match(rb"[A-Za-z0-9+/]{16}", text) is not None
 
 
+def _without_prefix(text: bytes) -> bytes:
+    text = text.removeprefix(b"\xef\xbb\xbf").lstrip(_WHITESPACE)
+    # Matched at the start alone: searched for, a megabyte of blanks took minutes.
+    found = _DATA_URL.match(text)
+    return text[found.end() :] if found else text
+
+
 def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decode base64 text, of either alphabet, with or without padding and line breaks."""
     rest = iter(chunks)
-    first = next(rest, b"")  # holds the whole head
-    first = _DATA_URL.sub(b"", first.removeprefix(b"\xef\xbb\xbf"), count=1)
+    first = _without_prefix(next(rest, b""))  # holds the whole head
     text = b""
     try:
         for chunk in chain((first,), rest):

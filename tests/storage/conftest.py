@@ -9,6 +9,7 @@ import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,13 @@ class Host(socketserver.ThreadingTCPServer):
 
     def asked(self, path: str) -> int:
         return sum(asked.partition("?")[0] == path for asked, _ in self.requests)
+
+    def has_accepted(self, count: int) -> bool:
+        """Whether so many connections were made; the server's thread may see one after its client."""
+        deadline = time.monotonic() + 10
+        while self.accepted < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.accepted == count
 
     def verify_request(self, request, client_address):
         self.accepted += 1

@@ -228,7 +228,7 @@ def test_a_name_that_leads_to_a_private_address_gets_no_byte(host, fetch, monkey
     with pytest.raises(DownloadFailed, match=r"pictures\.example\.com leads elsewhere: 127\.0\.0\.1"):
         fetch(f"{scheme}://pictures.example.com/x.png?sig=SECRET", session=session)
     session.close()
-    assert host.accepted == 1
+    assert host.has_accepted(1)
     assert host.requests == []
 
 

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.storage.pictures import Incomplete, NotAPicture
-from airflow_provider_dreambooth.storage.unpacking import CHUNK, decode_base64, inflate, unpack
+from airflow_provider_dreambooth.storage.unpacking import (
+    CHUNK,
+    decode_base64,
+    inflate,
+    is_base64_picture,
+    unpack,
+)
 from tests.storage.conftest import draw
 
 PNG = draw("PNG")
@@ -90,3 +96,9 @@ def test_what_is_no_picture_is_known_before_the_rest_is_asked_for():
 def test_neither_picture_nor_base64_of_one(data):
     with pytest.raises((Incomplete, NotAPicture)):
         list(unpack([data], ""))
+
+
+@pytest.mark.parametrize("blanks", [b"\n", b" ", b"data:"])
+def test_a_megabyte_of_blanks_is_read_at_once(blanks):
+    """A regular expression that began with blanks once took minutes over them; the session's timeout tells."""
+    assert not is_base64_picture(blanks * (4 << 20))
