@@ -154,3 +154,14 @@ def test_read_back_knows_bytes_and_sha256(tmp_path):
     assert found == LocalPicture(
         look(PICTURES["png"]), len(PICTURES["png"]), hashlib.sha256(PICTURES["png"]).hexdigest()
     )
+
+
+def test_long_runs_of_fill_bytes_take_no_time(tmp_path):
+    """A search for "0xff and more of them" once took time by the square of their number."""
+    head = draw("JPEG")
+    scan = head.index(b"\xff\xda")
+    picture = tmp_path / "fill.jpg"
+    picture.write_bytes(
+        head[:scan] + b"\xff\xda\x00\x02" + (b"\xff" * ((1 << 16) - 1) + b"\x00") * 100 + b"\xff\xd9"
+    )
+    assert examine(picture).content_type == "image/jpeg"
