@@ -6,7 +6,7 @@ Everything this provider raises, by what the caller can do about it.
 
     DreamboothError
     ├── DreamboothInputError            what the DAG asks for cannot be; nothing was sent
-    ├── DreamboothConnectionError       the Airflow connection cannot be used; nothing was sent
+    ├── DreamboothConnectionError       the Airflow connection cannot be used
     ├── DreamboothPermanentError        asking again changes nothing: Airflow does not retry the task
     │   ├── DreamboothKeyRefused
     │   ├── DreamboothQuotaExceeded
@@ -73,7 +73,7 @@ class DreamboothInputError(DreamboothError, AirflowFailException, ValueError):
 
 
 class DreamboothConnectionError(DreamboothError, AirflowFailException, ValueError):
-    """The Airflow connection lacks something or holds a bad value. Nothing was sent."""
+    """The Airflow connection is not there, lacks something, or holds a bad value, and so at a retry."""
 
 
 class DreamboothPermanentError(DreamboothError, AirflowFailException):
