@@ -184,6 +184,9 @@ class DreamboothSaveImagesOperator(BaseOperator):
         pictures = [
             Picture(rid, index, url) for rid, links in ready.items() for index, url in enumerate(links)
         ]
+        error = error_of(batch, asked, self.dreambooth_conn_id)
+        if error and not pictures:  # its cause must not be hidden by a bucket that could not be used either
+            raise_keeping_ready(context, batch, asked, error)
         with keeping_ready(context, batch, asked):
             with DreamboothHook(self.dreambooth_conn_id) as hook:
                 config = hook.get_conn().config
@@ -193,7 +196,6 @@ class DreamboothSaveImagesOperator(BaseOperator):
                 kept, failed = _judge_links(context, pictures, allow_private=allow_private)
             else:
                 kept, failed = self._save(context, pictures, folder, config, allow_private=allow_private)
-        error = error_of(batch, asked, self.dreambooth_conn_id)
         if failed:
             context["ti"].xcom_push(key="unsaved", value=[failure.to_dict() for failure in failed])
             error = _unsaved(failed, len(pictures), beside=error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.exceptions import AirflowRescheduleException
@@ -63,7 +63,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         request_id: Any,
         dreambooth_conn_id: str = DreamboothHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: float = 5.0,
+        poke_interval: float | timedelta = 5.0,
         not_found_grace: float = 30.0,
         max_consecutive_failures: int = 10,
         **kwargs: Any,

@@ -224,6 +224,13 @@ def test_mistakes_are_told_before_anything_is_sent(service: Sandbox, options: di
     assert service.journal == []
 
 
+def test_a_failed_job_is_not_hidden_by_a_bucket_that_cannot_be_used(service: Sandbox, tmp_path: Path):
+    (tmp_path / "a file").write_text("in the way")
+    request_id = service.add(prompt="x", replies=("job_failed",))
+    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}/a file/out"))
+    assert type(ended.error) is exceptions.DreamboothJobFailed
+
+
 def test_names_that_turn_out_to_collide_keep_the_links(service: Sandbox, tmp_path: Path):
     request_id = service.add(prompt="x", samples=2)
     ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}", name="{request_id}"))
