@@ -7,10 +7,13 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	&& command -v $$name && break; done)
 BIN := .venv/bin
 SOURCES := airflow_provider_dreambooth benchmarks docs example_dags scripts tests .ci
+# After an upgrade of Python the .venv made with the old one does not run, or does not find its packages.
+STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; \
+	sys.exit(not os.path.isdir(sysconfig.get_path("purelib")))' 2>/dev/null || echo stale)
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test lint types format build clean distclean
+.PHONY: help demo demo-stop test lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -42,11 +45,18 @@ build: .venv/dev.stamp ## Make wheel and sdist in dist/
 	@ls dist
 
 clean: ## Remove what the targets made, but for .venv
-	@if [ -e .venv/demo.stamp ]; then $(BIN)/python -m scripts.demo --stop; fi
+	@if [ -e .venv/demo.stamp ] && [ -x $(BIN)/python ]; then $(BIN)/python -m scripts.demo --stop \
+		|| echo "A demo may be running still." >&2; fi
 	rm -rf .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove .venv too
+	rm -rf .venv
+
+# Only what needs the .venv removes a stale one: help and clean do without.
+.venv/bin/uv .venv/demo.stamp .venv/dev.stamp: $(STALE)
+stale:
+	@echo "The .venv is of a Python that is gone; it is made anew"
 	rm -rf .venv
 
 .venv/bin/uv:

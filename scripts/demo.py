@@ -45,6 +45,7 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"prompt": "two owls playing chess", "ready_in": 13},
     {"prompt": "a night train crossing the alps", "ready_in": 15, "width": 1024, "height": 576},
 )
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TASK_STATES = {
     "queued": "waits for a worker slot",
     "running": "runs on a worker",
@@ -198,7 +199,18 @@ def stop() -> list[str]:
     return [*stop_recorded(FOLDER / "airflow" / "processes"), *stop_recorded(FOLDER / "sandbox")]
 
 
-def _terminated(*_: object) -> None:
+def _stop_the_rest() -> str:
+    """End what an interruption at a bad moment may have left; return what is true then."""
+    try:
+        stop()
+    except Exception as error:  # noqa: BLE001 - it is told, beside what went wrong before
+        return f"not everything is stopped ({error}): make demo-stop tries again"
+    return "everything is stopped"
+
+
+def _interrupted(*_: object) -> None:
+    for number in SIGNALS:  # once is enough: a second one would break off the stopping
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -210,7 +222,11 @@ def main() -> int:
         "--stop", action="store_true", help="end what --keep has left running, and do no more"
     )
     options = parser.parse_args()
-    stopped = stop()
+    try:
+        stopped = stop()
+    except Exception as error:  # noqa: BLE001 - whatever it is, its message is enough
+        print(f"Cannot stop what an earlier demo has left running: {error}", file=sys.stderr)
+        return 1
     if options.stop:
         print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
         return 0
@@ -218,16 +234,16 @@ def main() -> int:
         print("An earlier demo was still running; it is stopped.")
     for folder in ("airflow", "sandbox", "pictures"):
         shutil.rmtree(FOLDER / folder, ignore_errors=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminated)
+    for number in SIGNALS:
+        signal.signal(number, _interrupted)
     try:
         Demo().run(keep=options.keep)
     except KeyboardInterrupt:
-        print("\nInterrupted; everything is stopped.", file=sys.stderr)
+        print(f"\nInterrupted; {_stop_the_rest()}.", file=sys.stderr)
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it is, its message comes last
         print(
-            f"\nThe demo has failed: {error}\nLogs are under {FOLDER}; everything is stopped.",
+            f"\nThe demo has failed: {error}\nLogs are under {FOLDER}; {_stop_the_rest()}.",
             file=sys.stderr,
         )
         return 1

@@ -100,8 +100,10 @@ class LocalAirflow:
 
     def stop(self) -> None:
         """End everything that was started."""
-        self.api.close()
-        self.processes.stop()
+        try:
+            self.api.close()
+        finally:
+            self.processes.stop()
 
     def __enter__(self) -> Self:
         try:

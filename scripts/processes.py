@@ -6,9 +6,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +22,21 @@ GRACE = 3.0  # seconds between asking a process to end and ending it: nothing of
 
 class ProcessDied(RuntimeError):
     """A process ended that should be running; the message quotes the end of its log."""
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C and the like: an end that is broken off half-way leaves processes running."""
+    if threading.current_thread() is not threading.main_thread():  # no signal interrupts it anyway
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Processes:
@@ -66,6 +83,7 @@ class Processes:
         process = self._running.pop(name)
         self._end([process], grace=0)
 
+    @uninterrupted()
     def stop(self) -> None:
         """End all of them: asked first, all at once, then made to."""
         processes = list(self._running.values())
@@ -87,9 +105,21 @@ class Processes:
         self.stop()
 
     def _end(self, processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
-        _end([process.pid for process in processes], grace)
+        if grace:
+            for process in processes:
+                process.terminate()
+            deadline = time.monotonic() + grace
+            for process in processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0, deadline - time.monotonic()))
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left, or only zombies
+                os.killpg(process.pid, signal.SIGKILL)
         for process in processes:
             process.wait()
+        # Those who left the group for one of their own come last: psutil fails where there is no /proc.
+        with contextlib.suppress(OSError, LookupError, psutil.Error):
+            _end([process.pid for process in processes], grace=0)
         if processes:  # the record of those that were left stays as it is
             self._record()
 
@@ -98,20 +128,28 @@ class Processes:
         for name, process in self._running.items():
             with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
                 started[name] = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-        (self.folder / "running.json").write_text(json.dumps(started, indent=1))
+        unfinished = self.folder / "running.json.part"
+        unfinished.write_text(json.dumps(started, indent=1))
+        unfinished.replace(self.folder / "running.json")
 
 
+@uninterrupted()
 def stop_recorded(folder: Path) -> list[str]:
     """End what an earlier :class:`Processes` on this folder left running; return the names of what ran."""
     record = folder / "running.json"
-    if not record.exists():
+    try:
+        entries = json.loads(record.read_text())
+        recorded = {name: (entry["pid"], entry["started"]) for name, entry in entries.items()}
+    except FileNotFoundError:
         return []
+    except (ValueError, KeyError):  # damaged: it tells nothing
+        recorded = {}
     found = {}
-    for name, entry in json.loads(record.read_text()).items():
+    for name, (pid, started) in recorded.items():
         # The number may belong to somebody else by now: the time of birth tells.
         with contextlib.suppress(psutil.NoSuchProcess):
-            if abs(psutil.Process(entry["pid"]).create_time() - entry["started"]) < 1:
-                found[name] = entry["pid"]
+            if abs(psutil.Process(pid).create_time() - started) < 1:
+                found[name] = pid
     _end(list(found.values()), grace=GRACE)
     record.unlink()
     return sorted(found)

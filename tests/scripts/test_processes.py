@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -81,6 +82,56 @@ def test_what_was_left_running_is_stopped_later(family, tmp_path):
 def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(tmp_path):
     (tmp_path / "running.json").write_text(f'{{"old": {{"pid": {os.getpid()}, "started": 1.0}}}}')
     assert stop_recorded(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["", '{"parent": {"pi', '{"parent": {}}'])
+def test_a_damaged_record_tells_of_nothing(tmp_path, text):
+    (tmp_path / "running.json").write_text(text)
+    assert stop_recorded(tmp_path) == []
+    assert not (tmp_path / "running.json").exists()
+
+
+def test_the_record_is_replaced_as_a_whole(family, tmp_path):
+    processes, _ = family
+    before = (tmp_path / "running.json").read_text()
+    (tmp_path / "earlier.json").hardlink_to(tmp_path / "running.json")
+    processes.stop()
+    assert (tmp_path / "earlier.json").read_text() == before
+    assert (tmp_path / "running.json").read_text() == "{}"
+
+
+def test_ctrl_c_does_not_break_off_the_end(tmp_path):
+    interrupter = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (os.kill(os.getppid(), signal.SIGINT), sys.exit(7)))\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    heard: list[int] = []
+
+    def handler(number: int, _: object) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        processes = Processes(tmp_path)
+        processes.start("interrupter", [sys.executable, "-c", interrupter], os.environ)
+        process = processes._running["interrupter"]
+        until(lambda: "ready" in processes.log("interrupter").read_text())
+        processes.stop()
+        assert (process.returncode, heard) == (7, [])
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("proc", ["", "missing"], ids=["empty", "missing"])
+def test_stop_ends_them_also_without_proc(family, tmp_path, proc, monkeypatch):
+    processes, pids = family
+    (tmp_path / "proc").mkdir()
+    with monkeypatch.context() as without:
+        without.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc" / proc), raising=False)
+        processes.stop()
+    until(lambda: alive(pids) == [])
 
 
 def test_one_that_ends_by_itself_is_quoted(tmp_path):
