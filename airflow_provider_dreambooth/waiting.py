@@ -27,6 +27,17 @@ FIRST_LOOK = 5.0
 """Seconds after which a deferrable task begins no further first look; the trigger looks at the rest."""
 
 
+def check_at_least(**limits: tuple[Any, float]) -> None:
+    """
+    Check numbers that a DAG's author gives: each name with its value and the least that is accepted.
+
+    :raises ValueError: naming the parameter.
+    """
+    for name, (value, least) in limits.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+            raise ValueError(f"{name} is {value!r}; give a number from {least:g} on")
+
+
 def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
     """
     Look once, briefly, for what is due; then give the worker slot back if something is still waited for.

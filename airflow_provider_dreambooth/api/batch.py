@@ -27,7 +27,7 @@ from airflow_provider_dreambooth.api.request_ids import Requested
 
 VERSION = 1
 LAST_ROUND = 60.0
-"""Seconds that the looks after the deadline may take together, where a list is long or the service hangs."""
+"""Seconds without an answer that end the looks after the deadline: a long list must not hang there."""
 
 
 class Batch:
@@ -98,6 +98,8 @@ class Batch:
             if isinstance(outcome, Ready) and request_id in self.verdicts:
                 self.verdicts[request_id] = outcome
             return
+        if now >= self.deadline and not (isinstance(outcome, Unavailable) and outcome.kind == "network"):
+            self._last_round_ends = now + LAST_ROUND
         decision = poll.decide(outcome, now, policy=self.policy, began=self.began, deadline=self.deadline)
         if isinstance(decision, Finish):
             alike = isinstance(outcome, Refused) and outcome.account_wide
@@ -116,7 +118,7 @@ class Batch:
         for _, request_id in self._due:
             if self._polls.pop(request_id, None):
                 self.verdicts[request_id] = TimedOut(
-                    f"the last looks took longer than {LAST_ROUND:g} seconds, so this was not looked at again"
+                    f"not looked at after the deadline, as no answer came for {LAST_ROUND:g} seconds then"
                 )
         self._due.clear()
 

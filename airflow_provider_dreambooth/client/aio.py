@@ -31,6 +31,8 @@ class AsyncClient:
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self.users = 0
+        # Waiting for a free socket is not the service's fault, so it is done before the clock starts.
+        self._sockets = asyncio.Semaphore(config.max_connections)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=config.max_connections, ssl=_ssl(config)),
             headers={
@@ -38,9 +40,12 @@ class AsyncClient:
                 "Content-Type": "application/json",
                 "Accept": "application/json",
             },
-            # `total` and `connect` would count the wait for a free socket against the service.
+            # `total` counts from here on, as the semaphore is what a poll waits at; it bounds headers
+            # that drip, too, where `sock_read` bounds each read and not their sum.
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=config.connect_timeout, sock_read=config.timeout
+                total=config.connect_timeout + config.timeout,
+                sock_connect=config.connect_timeout,
+                sock_read=config.timeout,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -72,16 +77,18 @@ class AsyncClient:
     async def _post(self, url: str, call: Call) -> RawReply:
         if (delay := reserve_slot(self.config, time.monotonic())) > 0:
             await asyncio.sleep(delay)
-        async with self._session.post(
-            url, data=call.encode(self.config.api_key), allow_redirects=False, proxy=self._proxy
-        ) as response:
-            async with asyncio.timeout(self.config.timeout):  # `sock_read` bounds each read, not their sum
-                body: bytes | None = b""
-                async for chunk in response.content.iter_chunked(CHUNK):
-                    body = (body or b"") + chunk
-                    if len(body) > call.max_reply_bytes:
-                        body = None
-                        break
+        async with (
+            self._sockets,
+            self._session.post(
+                url, data=call.encode(self.config.api_key), allow_redirects=False, proxy=self._proxy
+            ) as response,
+        ):
+            body: bytes | None = b""
+            async for chunk in response.content.iter_chunked(CHUNK):
+                body = (body or b"") + chunk
+                if len(body) > call.max_reply_bytes:
+                    body = None
+                    break
             return RawReply(
                 response.status,
                 body,

@@ -14,6 +14,7 @@ from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
 from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
+from airflow_provider_dreambooth.client.bounded import BoundedAdapter, at_most
 from airflow_provider_dreambooth.client.config import ClientConfig, reserve_slot, user_agent
 
 CHUNK = 1 << 16
@@ -63,25 +64,25 @@ class Client:
     def _post(self, url: str, call: Call) -> RawReply:
         if (delay := reserve_slot(self.config, time.monotonic())) > 0:
             time.sleep(delay)
-        give_up = time.monotonic() + self.config.connect_timeout + self.config.timeout
         proxy = self.config.proxy
-        with self._session.post(
-            url,
-            data=call.encode(self.config.api_key),
-            timeout=(self.config.connect_timeout, self.config.timeout),
-            verify=self.config.verify,
-            proxies={"http": proxy, "https": proxy} if proxy else None,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            at_most(self.config.connect_timeout + self.config.timeout),
+            self._session.post(
+                url,
+                data=call.encode(self.config.api_key),
+                timeout=(self.config.connect_timeout, self.config.timeout),
+                verify=self.config.verify,
+                proxies={"http": proxy, "https": proxy} if proxy else None,
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
             body: bytes | None = b""
             for chunk in response.iter_content(CHUNK):
                 body = (body or b"") + chunk
                 if len(body) > call.max_reply_bytes:
                     body = None
                     break
-                if time.monotonic() > give_up:  # requests bounds each read, not their sum
-                    raise requests.ReadTimeout("the reply came too slowly")
             return RawReply(
                 response.status_code,
                 body,
@@ -90,11 +91,9 @@ class Client:
                 retry_after=response.headers.get("Retry-After"),
             )
 
-    def _adapter(self) -> requests.adapters.HTTPAdapter:
+    def _adapter(self) -> BoundedAdapter:
         size = self.config.max_connections
-        return requests.adapters.HTTPAdapter(
-            pool_connections=4, pool_maxsize=size, pool_block=True, max_retries=0
-        )
+        return BoundedAdapter(pool_connections=4, pool_maxsize=size, pool_block=True, max_retries=0)
 
     def _explain(self, error: Exception) -> str:
         place = self.config.base_url

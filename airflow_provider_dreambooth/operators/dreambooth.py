@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
     BaseOperator,
     Context,
     ObjectStoragePath,
@@ -22,10 +20,7 @@ from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.client.config import ClientConfig
 from airflow_provider_dreambooth.exceptions import (
-    MAX_SHOWN,
-    DreamboothError,
     DreamboothInputError,
-    DreamboothPictureRefused,
     DreamboothSaveError,
 )
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
@@ -38,10 +33,13 @@ from airflow_provider_dreambooth.storage import (
     save_pictures,
     write_manifest,
 )
+from airflow_provider_dreambooth.storage.errors import unsaved_error
 from airflow_provider_dreambooth.storage.links import without_query
 from airflow_provider_dreambooth.storage.names import picture_names
+from airflow_provider_dreambooth.storage.store import Store
 from airflow_provider_dreambooth.waiting import (
     begin,
+    check_at_least,
     keeping_ready,
     look_then_defer,
     raise_keeping_ready,
@@ -123,11 +121,19 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.deferrable = deferrable
         self.poke_interval = _seconds(poke_interval)
         self.timeout = _seconds(timeout)
+        check_at_least(
+            max_bytes=(max_bytes, 1),
+            max_parallel=(max_parallel, 1),
+            link_patience=(link_patience, 0),
+            poke_interval=(self.poke_interval, 0),
+            timeout=(self.timeout, 0),
+        )
 
     def execute(self, context: Context) -> list[str]:
         """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
         asked = self._asked()
-        self._folder()  # a destination or name that cannot be is told before anybody waits for it
+        if folder := self._folder():  # what cannot be used is told before anybody waits for it
+            Store(folder).probe(overwrite=self.overwrite)
         timeout = self.timeout
         if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
             timeout = min(timeout, self.execution_timeout.total_seconds())
@@ -163,7 +169,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath | None:
         if self.destination is None:
             return None
-        if not re.match(r"/|[a-z0-9+.-]+://", str(self.destination)):
+        # `file://data/x` would be a folder of the worker's current directory, `s3://` no bucket at all.
+        if not re.match(r"/|file:///|(?!file:)[a-z0-9+.-]+://[^/]", str(self.destination)):
             raise DreamboothInputError(
                 f"destination is {self.destination!r}; give a folder URL such as 's3://bucket/prefix' or "
                 f"'file:///data/pictures', or None to keep links only. Nothing was sent."
@@ -194,11 +201,21 @@ class DreamboothSaveImagesOperator(BaseOperator):
             allow_private = config.is_private if let is None else let
             if (folder := self._folder()) is None:
                 kept, failed = _judge_links(context, pictures, allow_private=allow_private)
+                no_manifest = None
             else:
-                kept, failed = self._save(context, pictures, folder, config, allow_private=allow_private)
-        if failed:
+                kept, failed, no_manifest = self._save(
+                    context, pictures, folder, config, allow_private=allow_private
+                )
+        if failed or no_manifest:
             context["ti"].xcom_push(key="unsaved", value=[failure.to_dict() for failure in failed])
-            error = _unsaved(failed, len(pictures), beside=error)
+            error = unsaved_error(
+                failed,
+                len(pictures),
+                destination=self.destination,
+                storage_conn_id=self.storage_conn_id,
+                no_manifest=no_manifest,
+                beside=error,
+            )
         if error:
             raise_keeping_ready(context, batch, asked, error)
         return kept
@@ -211,7 +228,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         config: ClientConfig,
         *,
         allow_private: bool,
-    ) -> tuple[list[str], Sequence[PictureFailure]]:
+    ) -> tuple[list[str], Sequence[PictureFailure], DreamboothSaveError | None]:
+        Store(folder).probe(overwrite=self.overwrite)
         manifest_name = _manifest_name(context["ti"].map_index)
         read_manifest(folder, manifest_name)  # what could not be replaced there is told before downloading
         try:
@@ -233,9 +251,13 @@ class DreamboothSaveImagesOperator(BaseOperator):
         )
         manifest = [saved.to_dict() for saved in report.saved]
         context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
-        if manifest:
-            self.log.info("The manifest is %s", write_manifest(folder, manifest_name, manifest))
-        return [saved.uri for saved in report.saved], report.failed
+        no_manifest = None
+        try:
+            if manifest:
+                self.log.info("The manifest is %s", write_manifest(folder, manifest_name, manifest))
+        except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost
+            no_manifest = error
+        return [saved.uri for saved in report.saved], report.failed, no_manifest
 
 
 def _seconds(value: float | timedelta) -> float:
@@ -263,29 +285,3 @@ def _judge_links(
             manifest.append({"request_id": picture.request_id, "index": picture.index, "source_url": source})
     context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
     return kept, failed
-
-
-def _unsaved(
-    failed: Sequence[PictureFailure], total: int, *, beside: DreamboothError | None
-) -> DreamboothError:
-    """
-    Make the error that names each picture not saved; it is retried unless all of them would fail again.
-
-    :param beside: the error of the requests that gave no pictures.
-    """
-    shown = "; ".join(
-        f"picture {failure.index} of request {failure.request_id} ({failure.source_url}): {failure.reason}"
-        for failure in failed[:MAX_SHOWN]
-    )
-    more = f"; and {len(failed) - MAX_SHOWN} more" if len(failed) > MAX_SHOWN else ""
-    text = (
-        f"{len(failed)} of {total} pictures are not saved: {shown}{more}. The others are in XCom 'manifest', "
-        f"all links in XCom 'ready'. Saving bills nothing; the task run again saves only what is missing."
-    )
-    final = all(failure.final for failure in failed)
-    if beside is None:
-        return DreamboothPictureRefused(text) if final else DreamboothSaveError(text)
-    final = final and isinstance(beside, (AirflowFailException, AirflowSensorTimeout))
-    error = (type(beside) if final else DreamboothSaveError)(f"{beside} {text}")
-    error.failures = beside.failures
-    return error

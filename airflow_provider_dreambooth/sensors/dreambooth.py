@@ -26,6 +26,7 @@ from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
 from airflow_provider_dreambooth.waiting import (
     begin,
+    check_at_least,
     keeping_ready,
     look_then_defer,
     raise_keeping_ready,
@@ -69,13 +70,9 @@ class DreamboothFetchSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        limits: dict[str, tuple[Any, int]] = {
-            "not_found_grace": (not_found_grace, 0),
-            "max_consecutive_failures": (max_consecutive_failures, 1),
-        }
-        for name, (value, least) in limits.items():
-            if not isinstance(value, (int, float)) or not value >= least:
-                raise ValueError(f"{name} is {value!r}; give a number from {least} on")
+        check_at_least(
+            not_found_grace=(not_found_grace, 0), max_consecutive_failures=(max_consecutive_failures, 1)
+        )
         self.request_id = request_id
         self.dreambooth_conn_id = dreambooth_conn_id
         self.deferrable = deferrable

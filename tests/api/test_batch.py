@@ -362,7 +362,7 @@ def test_what_is_nothing_like_a_batch(stored):
         Batch.from_dict(stored)
 
 
-def test_the_looks_after_the_deadline_take_a_minute_at_most_together():
+def test_a_service_that_hangs_ends_the_looks_after_the_deadline_in_a_minute():
     """Two thousand ids at a service that hangs must not hold a worker for hours past the deadline."""
     batch = batch_of(*map(str, range(100)), timeout=10)
     late = BEGAN + 10
@@ -381,3 +381,13 @@ def test_a_restart_long_after_the_deadline_still_looks_at_each_of_them():
     stored = batch_of("1", "2", timeout=10).to_dict()
     batch = Batch.from_dict(stored)
     assert sorted(batch.take_due(BEGAN + 100_000, 10)) == ["1", "2"]
+
+
+def test_while_the_service_answers_each_of_a_long_list_is_looked_at_after_the_deadline():
+    batch = batch_of(*map(str, range(500)), timeout=10)
+    now = BEGAN + 1000
+    while batch.waiting:
+        [request_id] = batch.take_due(now, 1)
+        batch.record(request_id, READY, now)
+        now += 1
+    assert {type(verdict) for verdict in batch.verdicts.values()} == {Ready}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -26,6 +27,7 @@ from airflow_provider_dreambooth.exceptions import (
     DreamboothUnavailable,
 )
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
+from airflow_provider_dreambooth.hooks.shared import shared_service
 from airflow_provider_dreambooth.sandbox import Sandbox
 
 KEY = "sandbox-key"
@@ -355,3 +357,43 @@ def test_a_reply_without_end_is_cut_off(connect, service):
     outcome = connect().fetch(request_id)
     assert isinstance(outcome, Unavailable)
     assert "longer than" in outcome.message
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Sends a header that never ends, a byte at a time, so that no single read takes long."""
+
+    def do_POST(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
+        with contextlib.suppress(OSError):
+            while not self.server.stop.wait(0.1):
+                self.wfile.write(b"a")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def dripping():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        server.stop = threading.Event()
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.stop.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_headers_that_drip_are_given_up_too(connect, dripping):
+    fields = {"host": dripping, "extra": {"timeout": 0.5}}
+    waited = connect(**fields)._fetch_once("1")
+    assert isinstance(waited, Unavailable)
+    assert "no reply" in waited.message
+
+
+async def test_headers_that_drip_are_given_up_in_the_triggerer_too(connect, dripping):
+    connect(host=dripping, extra={"timeout": 0.5})
+    async with shared_service("dreambooth_default") as service:
+        outcome = await service.fetch("1")
+    assert isinstance(outcome, Unavailable)
+    assert "no reply" in outcome.message

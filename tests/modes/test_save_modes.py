@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ def service(monkeypatch):
 def save(mode: str = "worker", **options: Any) -> Any:
     settings = {"poke_interval": 0.1, "timeout": 30, "link_patience": 5, "deferrable": MODES[mode], **options}
     return lambda: DreamboothSaveImagesOperator(task_id="save", **settings)
+
+
+def block(folder: Path) -> None:
+    """Put a file where the destination was."""
+    folder.rmdir()
+    folder.write_text("in the way")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -208,6 +215,8 @@ def test_private_links_are_refused_where_the_service_is_public(service: Sandbox,
         ({"results": {"request_id": "1", "status": "processing"}}, "without pictures (1)"),
         ({"request_id": "1", "destination": "out/pictures"}, "give a folder URL"),
         ({"request_id": "1", "destination": "None"}, "give a folder URL"),
+        ({"request_id": "1", "destination": "file://data/pictures"}, "give a folder URL"),
+        ({"request_id": "1", "destination": "s3://"}, "give a folder URL"),
         ({"request_id": "1", "destination": 5}, "give a folder URL"),
         ({"results": []}, "results is an empty list"),
         ({"request_id": "1", "destination": "nowhere://bucket/x"}, "nowhere"),
@@ -225,9 +234,13 @@ def test_mistakes_are_told_before_anything_is_sent(service: Sandbox, options: di
 
 
 def test_a_failed_job_is_not_hidden_by_a_bucket_that_cannot_be_used(service: Sandbox, tmp_path: Path):
-    (tmp_path / "a file").write_text("in the way")
-    request_id = service.add(prompt="x", replies=("job_failed",))
-    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}/a file/out"))
+    request_id = service.add(prompt="x", replies=("processing*5", "job_failed"))
+    timer = threading.Timer(
+        0.3, lambda: ((tmp_path / "out").rmdir(), (tmp_path / "out").write_text("in the way"))
+    )
+    timer.start()
+    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}/out"))
+    timer.join()
     assert type(ended.error) is exceptions.DreamboothJobFailed
 
 
@@ -250,12 +263,46 @@ def test_a_connection_gone_after_the_wait_keeps_the_links(service: Sandbox, tmp_
     assert [one["request_id"] for one in ended.xcoms["ready"]] == ["5"]
 
 
-def test_a_destination_that_cannot_be_used_keeps_the_links(service: Sandbox, tmp_path: Path):
+def test_a_destination_that_cannot_be_used_is_told_before_anything_is_sent(service: Sandbox, tmp_path: Path):
     (tmp_path / "a file").write_text("in the way")
-    request_id = service.add(prompt="x")
 
-    ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}/a file/out"))
+    ended = run_task(save(request_id="1", destination=f"file://{tmp_path}/a file/out"))
 
     assert type(ended.error) is exceptions.DreamboothSaveError
     assert "a file" in str(ended.error)
+    assert service.journal == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_destination_lost_during_the_wait_keeps_the_links(service: Sandbox, tmp_path: Path, mode: str):
+    request_id = service.add(prompt="x", ready_in=1)
+    timer = threading.Timer(
+        0.5, lambda: ((tmp_path / "out").rmdir(), (tmp_path / "out").write_text("in the way"))
+    )
+    timer.start()
+    ended = run_task(save(mode, request_id=request_id, destination=f"file://{tmp_path}/out"))
+    timer.join()
+
+    assert type(ended.error) is exceptions.DreamboothSaveError
     assert [one["request_id"] for one in ended.xcoms["ready"]] == [request_id]
+
+
+def test_a_full_disk_names_each_picture_that_it_cost(service: Sandbox, tmp_path: Path):
+    """The manifest finds no room either; its error must not hide the pictures'."""
+    good, other = service.add(prompt="fits"), service.add(prompt="does not", picture_faults=("gone",))
+    (tmp_path / "manifest.json").mkdir()  # stands for a manifest that cannot be written
+    ended = run_task(save(request_id=[good, other], destination=f"file://{tmp_path}", link_patience=0))
+
+    assert type(ended.error) is exceptions.DreamboothSaveError
+    assert f"picture 0 of request {other}" in str(ended.error)
+    assert "manifest.json" in str(ended.error)
+    assert [one["request_id"] for one in ended.xcoms["unsaved"]] == [other]
+    assert [one["request_id"] for one in ended.xcoms["manifest"]] == [good]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("timeout", None), ("timeout", -5), ("max_bytes", "64MB"), ("max_parallel", 0)]
+)
+def test_wrong_parameters_are_told_when_the_dag_is_parsed(parameter: str, value: Any):
+    with pytest.raises(ValueError, match=parameter):
+        save(request_id="1", **{parameter: value})()
