@@ -20,7 +20,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "__init__": (set(), set()),
     "get_provider_info": ({"__init__"}, set()),
     "api": (set(), set()),
-    "client": ({"__init__", "api"}, {"requests", "tenacity", "aiohttp"}),
+    "client": ({"__init__", "api"}, {"requests", "urllib3", "tenacity", "aiohttp"}),
     "exceptions": ({"api"}, AIRFLOW),
     "results": ({"api", "exceptions"}, AIRFLOW),
     "hooks": ({"__init__", "api", "client", "exceptions", "results"}, AIRFLOW | {"tenacity"}),

@@ -235,9 +235,7 @@ def test_mistakes_are_told_before_anything_is_sent(service: Sandbox, options: di
 
 def test_a_failed_job_is_not_hidden_by_a_bucket_that_cannot_be_used(service: Sandbox, tmp_path: Path):
     request_id = service.add(prompt="x", replies=("processing*5", "job_failed"))
-    timer = threading.Timer(
-        0.3, lambda: ((tmp_path / "out").rmdir(), (tmp_path / "out").write_text("in the way"))
-    )
+    timer = threading.Timer(0.3, block, [tmp_path / "out"])
     timer.start()
     ended = run_task(save(request_id=request_id, destination=f"file://{tmp_path}/out"))
     timer.join()
@@ -276,9 +274,7 @@ def test_a_destination_that_cannot_be_used_is_told_before_anything_is_sent(servi
 @pytest.mark.parametrize("mode", MODES)
 def test_a_destination_lost_during_the_wait_keeps_the_links(service: Sandbox, tmp_path: Path, mode: str):
     request_id = service.add(prompt="x", ready_in=1)
-    timer = threading.Timer(
-        0.5, lambda: ((tmp_path / "out").rmdir(), (tmp_path / "out").write_text("in the way"))
-    )
+    timer = threading.Timer(0.5, block, [tmp_path / "out"])
     timer.start()
     ended = run_task(save(mode, request_id=request_id, destination=f"file://{tmp_path}/out"))
     timer.join()
