@@ -19,7 +19,7 @@ from tenacity.nap import sleep_using_event
 from airflow_provider_dreambooth.api.replies import retry_after_seconds
 from airflow_provider_dreambooth.storage.links import LinkRefused, without_queries
 from airflow_provider_dreambooth.storage.pictures import Incomplete, LocalPicture, NotAPicture, examine
-from airflow_provider_dreambooth.storage.session import LinkSession
+from airflow_provider_dreambooth.storage.session import LinkSession, SettingsUnusable, Watch
 from airflow_provider_dreambooth.storage.unpacking import CHUNK, unpack
 
 SLOWEST = 16 * 1024
@@ -99,8 +99,8 @@ def download(
         raise DownloadFailed(f"the link is refused: {refused}", final=True) from None
     except NotAPicture as other:
         raise DownloadFailed(str(other), final=other.final) from None
-    except OSError as error:  # of the file: those of the network are faults
-        raise DownloadFailed(f"{error.strerror or error} while writing {path}") from None
+    except SettingsUnusable as unusable:
+        raise DownloadFailed(str(unusable)) from None
 
 
 class _Tries:
@@ -145,18 +145,21 @@ def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: thre
         raise Stopped
     size, digest = 0, hashlib.sha256()
     try:
-        with session.open(url) as response:
+        with session.open(url) as (response, watch):
             _check_status(response)
             # Base64 is a third longer than what it holds; what is longer still holds nothing but air.
-            body = _body(response, session.timeout[1], stop, 2 * max_bytes + (1 << 16))
+            body = _body(response, watch, sum(session.timeout), stop, 2 * max_bytes + (1 << 16))
             chunks = unpack(body, response.headers.get("Content-Encoding", ""))
-            with path.open("wb") as file:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > max_bytes:
-                        raise _TooLarge  # noqa: TRY301 - the same as when it is announced
-                    digest.update(chunk)
-                    file.write(chunk)
+            try:
+                with path.open("wb") as file:
+                    for chunk in chunks:
+                        size += len(chunk)
+                        if size > max_bytes:
+                            raise _TooLarge
+                        digest.update(chunk)
+                        file.write(chunk)
+            except OSError as error:  # of the file: those of the network are faults
+                raise DownloadFailed(f"{error.strerror or error} while writing {path}") from None
         return LocalPicture(examine(path), size, digest.hexdigest())
     except Incomplete as reason:
         raise _Fault(str(reason)) from None
@@ -177,14 +180,19 @@ def _check_status(response: requests.Response) -> None:
         return
     retry_after = retry_after_seconds(response.headers.get("Retry-After"), time.time())
     if status in (403, 404):  # a new picture takes a while to be everywhere
-        raise _Fault(f"HTTP {status}: the picture is not there", not_there=True, retry_after=retry_after)
+        why = "the picture is not there"
+        if status == 403:
+            why = "not there yet, or the link has expired or is not allowed"
+        raise _Fault(f"HTTP {status}: {why}", not_there=True, retry_after=retry_after)
     if 400 <= status < 500 and status not in (408, 425, 429):
         gone = ": the link has expired" if status == 410 else ""
         raise DownloadFailed(f"HTTP {status}{gone}", final=True)
     raise _Fault(f"HTTP {status}", retry_after=retry_after)
 
 
-def _body(response: requests.Response, patience: float, stop: threading.Event, most: int) -> Iterator[bytes]:
+def _body(
+    response: requests.Response, watch: Watch, patience: float, stop: threading.Event, most: int
+) -> Iterator[bytes]:
     """Give a reply's bytes as they come: all that were announced, and not too slowly."""
     chunked = "Transfer-Encoding" in response.headers
     header = response.headers.get("Content-Length", "")
@@ -194,26 +202,30 @@ def _body(response: requests.Response, patience: float, stop: threading.Event, m
     begun = time.monotonic()
     count = 0
     while True:
+        watch.until = begun + patience + count / SLOWEST
         try:
             chunk = response.raw.read1(CHUNK, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if stop.is_set():
-                raise Stopped from None
+            _check_time(stop, watch, count, begun)
             slow = isinstance(error, urllib3.exceptions.ReadTimeoutError | TimeoutError)
             raise _Fault(f"the download {'stalled' if slow else 'dropped'} after {count:,} bytes") from None
-        if stop.is_set():
-            raise Stopped
+        _check_time(stop, watch, count, begun)
         if not chunk:
             break
         count += len(chunk)
         if count > most:
             raise _TooLarge
         yield chunk
-        passed = time.monotonic() - begun
-        if passed > patience + count / SLOWEST:
-            raise _Fault(f"the download is too slow: {count:,} bytes in {passed:.0f} seconds")
     if announced is not None and announced != count:
         raise _Fault(f"the download ended after {count:,} of {announced:,} bytes")
+
+
+def _check_time(stop: threading.Event, watch: Watch, count: int, begun: float) -> None:
+    if stop.is_set():
+        raise Stopped
+    if watch.expired:
+        passed = time.monotonic() - begun
+        raise _Fault(f"the download is too slow: {count:,} bytes in {passed:.0f} seconds")
 
 
 def _told(error: requests.RequestException, timeout: tuple[float, float]) -> str:

@@ -7,9 +7,10 @@ import contextlib
 import http.cookiejar
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin
 
 import requests
@@ -21,6 +22,10 @@ from airflow_provider_dreambooth.client.config import user_agent
 from airflow_provider_dreambooth.storage.links import LinkRefused, check_address, check_link
 
 MAX_REDIRECTS = 5
+
+
+class SettingsUnusable(Exception):
+    """What the worker was told about TLS cannot be used."""
 
 
 class LinkSession:
@@ -48,7 +53,7 @@ class LinkSession:
         self._verify = verify
         self._proxies = {"http": proxy, "https": proxy} if proxy else None
         self._sockets = _OpenSockets()
-        self._session = requests.Session()
+        self._session = _Session()
         # No compression: what Content-Length announces is then what the file will hold.
         self._session.headers.update(
             {
@@ -66,29 +71,46 @@ class LinkSession:
         self._session.mount("https://", adapter)
 
     @contextlib.contextmanager
-    def open(self, url: str) -> Iterator[requests.Response]:
+    def open(self, url: str) -> Iterator[tuple[requests.Response, Watch]]:
         """
         Open a link, following redirects; the body is not read yet.
 
+        With the reply comes its watch: whoever reads the body says there until when that may take.
+
         :raises LinkRefused: if the link, or one that it redirects to, must not be opened.
         :raises requests.RequestException: if there is no answer.
+        :raises SettingsUnusable: if there is no such CA bundle.
         """
         for _ in range(MAX_REDIRECTS + 1):
             if reason := check_link(url, allow_private=self.allow_private):
                 raise LinkRefused(reason)
-            with self._session.get(
+            with Watch(self.timeout[1]) as watch, self._get(url, watch) as response:
+                if not response.is_redirect:
+                    yield response, watch
+                    return
+                try:
+                    url = urljoin(url, response.headers["Location"])
+                except ValueError:
+                    raise LinkRefused("it redirects to what is no readable URL") from None
+        raise LinkRefused(f"it redirects more than {MAX_REDIRECTS} times")
+
+    def _get(self, url: str, watch: Watch) -> requests.Response:
+        self._sockets.here.watch = watch
+        try:
+            return self._session.get(
                 url,
                 timeout=self.timeout,
                 verify=self._verify,
                 proxies=self._proxies,
                 allow_redirects=False,
                 stream=True,
-            ) as response:
-                if not response.is_redirect:
-                    yield response
-                    return
-                url = urljoin(url, response.headers["Location"])
-        raise LinkRefused(f"it redirects more than {MAX_REDIRECTS} times")
+            )
+        except requests.RequestException:
+            raise
+        except ValueError:  # a host that urllib3 or the encoding of its name does not take
+            raise LinkRefused("it is no readable URL") from None
+        except OSError as error:  # requests looks itself whether there is such a file
+            raise SettingsUnusable(f"the TLS settings cannot be used: {error}") from None
 
     def abort(self) -> None:
         """End every exchange under way at once, from whichever thread: their reads fail."""
@@ -99,6 +121,50 @@ class LinkSession:
         self._session.close()
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Give none: requests would read the whole body of a redirect, even of one it does not follow."""
+        return
+
+
+class Watch:
+    """
+    Ends an exchange whose time is up: a socket's own timeout begins anew with each byte that drips in.
+
+    :param seconds: from the request to the end of the reply's headers.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.until = 0.0
+        self.expired = False
+        self._seconds = seconds
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def begin(self, sock: Any) -> None:
+        """Watch a socket; from now on ``until`` (``time.monotonic()``) may be moved on, not back."""
+        self.until = time.monotonic() + self._seconds
+        threading.Thread(target=self._watch, args=(sock,), name="dreambooth-watch", daemon=True).start()
+
+    def _watch(self, sock: Any) -> None:
+        while (left := self.until - time.monotonic()) > 0:
+            if self._ended.wait(left):
+                return
+        self.expired = True
+        _shut_down(sock)
+
+
+def _shut_down(sock: Any) -> None:
+    with contextlib.suppress(OSError, TypeError):  # TLS within a proxy's TLS is no socket
+        # Past TLS, whose own farewell could wait for the other side.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
 class _OpenSockets:
     """Those of one session: a read that waits in another thread only ends with its socket."""
 
@@ -106,6 +172,8 @@ class _OpenSockets:
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._closed = False
+        self.here = threading.local()
+        """``watch``: that of the exchange which this thread is in."""
 
     def add(self, sock: Any) -> None:
         with self._lock:
@@ -120,9 +188,7 @@ class _OpenSockets:
             self._closed = True
             found = list(self._sockets)
         for sock in found:
-            with contextlib.suppress(OSError):
-                # Past TLS, whose own farewell could wait for the other side.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            _shut_down(sock)
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -143,6 +209,15 @@ class _Adapter(requests.adapters.HTTPAdapter):
                 # is urllib3's own and may be renamed.
                 self.admit(self.sock)
                 sockets.add(self.sock)
+
+            def getresponse(self) -> Any:
+                watch: Watch = sockets.here.watch
+                watch.begin(self.sock)
+                try:
+                    return super().getresponse()
+                finally:
+                    if watch.expired:  # what came till then would pass for all headers
+                        raise TimeoutError
 
             def admit(self, sock: Any) -> None:
                 if self.proxy is None:

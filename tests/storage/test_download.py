@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import socket
+import socketserver
 import threading
 import time
 
@@ -22,6 +24,13 @@ MAX = 1 << 20
 @pytest.fixture
 def session():
     session = LinkSession(allow_private=True, timeout=(2, 0.3))
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def impatient():
+    session = LinkSession(allow_private=True, timeout=(0.3, 0.3))
     yield session
     session.close()
 
@@ -106,11 +115,17 @@ def test_passing_faults_are_tried_again_but_not_for_ever(host, fetch, fault, tol
     assert host.asked("/never.png") == 3
 
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_link_that_is_not_there_yet_is_asked_again(host, fetch, status):
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (403, "HTTP 403: not there yet, or the link has expired or is not allowed"),
+        (404, "HTTP 404: the picture is not there"),
+    ],
+)
+def test_a_link_that_is_not_there_yet_is_asked_again(host, fetch, status, told):
     missing = Reply(status=status)
     assert fetch(host.give("/late.png", *[missing] * 12, PNG), patience=10).bytes == len(PNG)
-    with pytest.raises(DownloadFailed, match=f"HTTP {status}: the picture is not there") as caught:
+    with pytest.raises(DownloadFailed, match=told) as caught:
         fetch(host.give("/never.png", missing), patience=0.2)
     assert not caught.value.final
     assert host.asked("/never.png") > 4
@@ -166,7 +181,7 @@ def test_a_picture_without_end_is_stopped_at_the_limit(host, fetch, tmp_path, re
     assert (tmp_path / "picture").stat().st_size <= MAX
 
 
-def test_a_download_that_drips_is_given_up(host, fetch, monkeypatch):
+def test_a_download_that_drips_is_given_up(host, fetch, impatient, monkeypatch):
     from airflow_provider_dreambooth.storage import download as module
 
     def drip():
@@ -176,7 +191,67 @@ def test_a_download_that_drips_is_given_up(host, fetch, monkeypatch):
 
     monkeypatch.setattr(module, "SLOWEST", 1 << 20)
     with pytest.raises(DownloadFailed, match="too slow"):
-        fetch(host.give("/x.png", *(Reply(drip(), length=len(PNG)) for _ in range(2))), faults=1)
+        fetch(
+            host.give("/x.png", *(Reply(drip(), length=len(PNG)) for _ in range(2))),
+            session=impatient,
+            faults=1,
+        )
+
+
+class Dripping(socketserver.StreamRequestHandler):
+    """A byte now and then, for ever: in the headers, or in the line that tells a chunk's length."""
+
+    def handle(self):
+        self.rfile.readline()
+        head = b"HTTP/1.1 200 OK\r\n"
+        if self.server.chunk:
+            head += b"Transfer-Encoding: chunked\r\n\r\n1;"
+        with contextlib.suppress(OSError):
+            self.wfile.write(head)
+            while True:
+                self.wfile.write(b"a")
+                time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "told"), [(False, r"no answer from its host within 0\.3 seconds"), (True, "too slow: 0 bytes")]
+)
+def test_headers_and_chunk_lengths_that_drip_are_given_up(fetch, impatient, chunk, told):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        server.chunk = chunk
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            with pytest.raises(DownloadFailed, match=told):
+                fetch(f"http://127.0.0.1:{server.server_address[1]}/x", session=impatient, faults=1)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_body_of_a_redirect_is_not_read(host, fetch):
+    there = host.give("/there", PNG)
+    endless = Reply(b"x", status=302, headers={"Location": there}, length=1 << 40, stall=True)
+    assert fetch(host.give("/x.png", endless)).bytes == len(PNG)
+
+
+@pytest.mark.parametrize(
+    "place", ["http://[::1/x", "http://a..example.com/x", "http://" + "a" * 70 + ".com/"]
+)
+def test_a_redirect_to_what_is_no_url_is_refused(host, fetch, place):
+    with pytest.raises(DownloadFailed, match="no readable URL") as caught:
+        fetch(host.give("/x.png", Reply(status=302, headers={"Location": place})))
+    assert caught.value.final
+    assert host.asked("/x.png") == 1
+
+
+def test_a_ca_bundle_that_is_not_there_is_told_as_such(fetch, tmp_path):
+    session = LinkSession(timeout=(2, 1), verify=str(tmp_path / "gone.pem"))
+    with pytest.raises(DownloadFailed, match=r"the TLS settings cannot be used: .*gone\.pem") as caught:
+        fetch("https://pictures.example.com/x.png", session=session)
+    assert "while writing" not in str(caught.value)
+    session.close()
 
 
 def test_redirects_are_followed_and_each_is_checked(host, fetch):
