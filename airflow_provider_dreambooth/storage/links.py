@@ -24,10 +24,15 @@ _NEVER = (  # where clouds keep the credentials of their machines: also with all
     ipaddress.ip_network("169.254.0.0/16"),
     ipaddress.ip_network("fe80::/10"),
     ipaddress.ip_network("fd00:ec2::254/128"),
+    ipaddress.ip_network("fd20:ce::254/128"),
     ipaddress.ip_network("100.100.100.200/32"),
+    ipaddress.ip_network("168.63.129.16/32"),
+    ipaddress.ip_network("192.0.0.192/32"),
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_PRIVATE_NAMES = re.compile(r"(.*\.)?(localhost|internal|local)")
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # given up in 2004, and global to the ipaddress module
+_PRIVATE_NAMES = re.compile(r"[^.]+|(.*\.)?(localhost|internal|local|lan|svc|home\.arpa)")
+_SECRETS = re.compile(r"((?:sig|token|credential|key|expires)[\w-]{0,40}=)[^\s&'\"<>]+", re.IGNORECASE)
 _LET = "allow_private_links=True lets such links be opened"
 
 
@@ -71,7 +76,7 @@ def check_address(text: str, *, allow_private: bool) -> str | None:
     nowhere = address.is_reserved and not (address.is_loopback or address.is_unspecified)
     if address.is_multicast or nowhere:
         return f"{text} is a reserved address: pictures never come from there"
-    if not address.is_global and not allow_private:
+    if (not address.is_global or address in _SITE_LOCAL) and not allow_private:
         return f"{text} is a private address; {_LET}"
     return None
 
@@ -87,8 +92,8 @@ def without_query(url: str) -> str:
 
 
 def without_queries(text: str) -> str:
-    """Drop the query strings from a text of somebody else's, such as an exception's."""
-    return re.sub(r"\?[^\s'\"<>)]+", "?…", text)
+    """Drop query strings, and what else looks like a signature, from a text of somebody else's."""
+    return _SECRETS.sub(r"\1…", re.sub(r"\?[^\s'\"<>)]+", "?…", text))
 
 
 def _check_host(host: str, *, allow_private: bool) -> str | None:

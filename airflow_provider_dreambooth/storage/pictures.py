@@ -26,6 +26,8 @@ HEAD = 4096
 """Bytes from the beginning of a file that are enough to tell its kind."""
 
 _CHUNK = 1 << 16
+_MOST_SCANS = 1000
+"""Of a JPEG: progressive ones have about ten. Each takes a read of a chunk, however few bytes it has."""
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
 SUFFIXES = tuple(_SUFFIXES.values())
 
@@ -137,8 +139,12 @@ def _skip(file: BinaryIO, count: int) -> None:
 
 def _walk_png(file: BinaryIO) -> None:
     _skip(file, 8)
+    first, pixels = True, False
     while True:
         length, name = struct.unpack(">I4s", _take(file, 8))
+        if first and name != b"IHDR":
+            raise Incomplete("it is an image/png that does not begin with its header")
+        first, pixels = False, pixels or name == b"IDAT"
         checksum = zlib.crc32(name)
         while length:
             part = _take(file, min(length, _CHUNK))
@@ -147,6 +153,8 @@ def _walk_png(file: BinaryIO) -> None:
         if struct.unpack(">I", _take(file, 4))[0] != checksum:
             raise Incomplete("it is an image/png whose checksums do not match: some bytes are wrong")
         if name == b"IEND":
+            if not pixels:
+                raise Incomplete("it is an image/png without pixels")
             return
 
 
@@ -155,7 +163,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)  # one 0xff: a run
 
 def _walk_jpeg(file: BinaryIO) -> None:
     _skip(file, 2)
-    pixels = False
+    scans = 0
     while True:
         marker = _take(file, 1)
         if marker != b"\xff":
@@ -163,7 +171,7 @@ def _walk_jpeg(file: BinaryIO) -> None:
         while marker == b"\xff":  # any number of fill bytes
             marker = _take(file, 1)
         if marker == b"\xd9":
-            if not pixels:
+            if not scans:
                 raise Incomplete("it is an image/jpeg without pixels")
             return
         if marker == b"\x01" or b"\xd0" <= marker <= b"\xd7":  # these have no length
@@ -173,7 +181,9 @@ def _walk_jpeg(file: BinaryIO) -> None:
             raise Incomplete("it is an image/jpeg whose parts do not follow each other")
         _skip(file, length - 2)
         if marker == b"\xda":
-            pixels = True
+            scans += 1
+            if scans > _MOST_SCANS:
+                raise Incomplete(f"it is an image/jpeg of more than {_MOST_SCANS:,} scans")
             _skip_jpeg_pixels(file)
 
 

@@ -88,6 +88,12 @@ PRIVATE = [
     "localhost.",
     "db.localhost",
     "metadata.google.internal",
+    "[fec0::1]",
+    "intranet",
+    "minio.storage.svc",
+    "minio.storage.svc.cluster.local",
+    "nas.lan",
+    "printer.home.arpa",
 ]
 
 
@@ -112,6 +118,9 @@ def test_private_hosts_only_with_allow_private(host):
         "[fd00:ec2::254]",
         "[fe80::1]",
         "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "[fd20:ce::254]",
         "224.0.0.1",
         "255.255.255.255",
         "240.0.0.1",
@@ -178,3 +187,18 @@ def test_secrets_of_links_are_not_shown():
     assert without_query("https://u:p@h.example:8/a/b.png?sig=SECRET#x") == "https://h.example:8/a/b.png"
     assert without_query("http://[::1/?SECRET") == "(unreadable link)"
     assert "SECRET" not in without_queries("Max retries exceeded with url: /a.png?sig=SECRET (Caused by …)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<Signature=SECRET>",
+        "sig=SECRET&x=1",
+        "a&amp;X-Amz-Signature=SECRET&amp;X-Amz-Security-Token=SECRET",
+        "AWSAccessKeyId=SECRET Expires=SECRET",
+        "GoogleAccessId=me&X-Goog-Credential=SECRET",
+    ],
+)
+def test_what_looks_like_a_signature_is_not_shown_without_a_question_mark_either(text):
+    assert "SECRET" not in without_queries(text)
+    assert without_queries("a plain text = 7, width=5") == "a plain text = 7, width=5"

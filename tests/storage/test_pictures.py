@@ -165,3 +165,38 @@ def test_long_runs_of_fill_bytes_take_no_time(tmp_path):
         head[:scan] + b"\xff\xda\x00\x02" + (b"\xff" * ((1 << 16) - 1) + b"\x00") * 100 + b"\xff\xd9"
     )
     assert examine(picture).content_type == "image/jpeg"
+
+
+def test_a_jpeg_of_endless_scans_is_given_up(tmp_path):
+    """Each scan costs a read of 64 KiB: a small file of nothing else once took seconds."""
+    head = draw("JPEG")
+    scan = head.index(b"\xff\xda")
+    picture = tmp_path / "scans.jpg"
+    picture.write_bytes(head[:scan] + b"\xff\xda\x00\x02" * 1000 + b"\xff\xd9")
+    assert examine(picture).content_type == "image/jpeg"
+    picture.write_bytes(head[:scan] + b"\xff\xda\x00\x02" * 1001 + b"\xff\xd9")
+    with pytest.raises(Incomplete, match="more than 1,000 scans"):
+        examine(picture)
+
+
+def png(*names: bytes) -> bytes:
+    """Make a PNG of these parts, all in order by themselves."""
+    size = struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)
+    parts = [(name, size if name == b"IHDR" else b"x" * 30) for name in names]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ((b"IHDR", b"IEND"), "without pixels"),
+        ((b"IEND",), "does not begin with its header"),
+        ((b"IDAT", b"IHDR", b"IEND"), "does not begin with its header"),
+    ],
+)
+def test_a_png_without_header_or_pixels_is_not_accepted(names, told):
+    with pytest.raises(Incomplete, match=told):
+        look(png(*names))
