@@ -104,5 +104,5 @@ def _is_entry(entry: object) -> bool:
 
 def _foreign(uri: str, why: str) -> DreamboothSaveError:
     return DreamboothSaveError(
-        f"{uri} is there, but {why}. It is left as it is: move it away, or give the manifest another name."
+        f"{uri} is there, but {why}. It is left as it is: move it away, or use another destination."
     )

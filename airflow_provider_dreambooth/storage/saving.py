@@ -26,7 +26,7 @@ from airflow_provider_dreambooth.storage.pictures import (
 )
 from airflow_provider_dreambooth.storage.records import Picture, PictureFailure, SavedPicture, SaveReport
 from airflow_provider_dreambooth.storage.session import LinkSession
-from airflow_provider_dreambooth.storage.store import Store, StoreFailed
+from airflow_provider_dreambooth.storage.store import FolderFull, Store, StoreFailed
 
 MAX_BYTES = 64 << 20
 _LEAST_PATIENCE = 3.0
@@ -118,6 +118,8 @@ class _Run:
             self._give_up_early()
             there = None if self._overwrite else self._already_there(picture, name, path)
             saved = there or self._download(picture, name, path)
+        except FolderFull as full:  # which says nothing about the store
+            reason = str(full)
         except StoreFailed as failed:
             reason = str(failed)
             self._store_failures += 1
@@ -171,6 +173,10 @@ class _Run:
         if self.stop.is_set():
             raise Stopped
         self.store.put(path, name + local.info.suffix, local.info.content_type)
+        if self._overwrite:  # or a later run would take the old picture of another kind for this one
+            for suffix in SUFFIXES:
+                if suffix != local.info.suffix:
+                    self.store.delete(name + suffix)
         return _record(picture, self.store.uri(name + local.info.suffix), local)
 
 

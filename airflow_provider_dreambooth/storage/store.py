@@ -11,6 +11,7 @@ of it arrived. Elsewhere it is written beside its final name and renamed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import secrets
@@ -27,11 +28,17 @@ from airflow_provider_dreambooth.storage.links import without_queries
 _PART = 8 << 20
 """Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
 
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
+}
+"""What each store's file system comes with."""
 # How each store is told what a browser should take the object for.
 _OPTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
-    **dict.fromkeys(("s3", "s3a", "s3n"), lambda kind: {"ContentType": kind, "chunksize": _PART}),
-    **dict.fromkeys(("gs", "gcs"), lambda kind: {"content_type": kind, "chunksize": _PART}),
-    **dict.fromkeys(("abfs", "abfss", "az", "adl"), lambda kind: {"content_settings": _azure(kind)}),
+    "s3": lambda kind: {"ContentType": kind, "chunksize": _PART},
+    "gcs": lambda kind: {"content_type": kind, "chunksize": _PART},
+    "azure": lambda kind: {"content_settings": _azure(kind)},
 }
 
 
@@ -41,6 +48,10 @@ class StoreFailed(Exception):
     def __init__(self, reason: str, *, refused: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
+
+
+class FolderFull(StoreFailed):
+    """There is no room left on this machine, whatever the store has."""
 
 
 class Store:
@@ -86,6 +97,11 @@ class Store:
         except PermissionError as error:
             if self._local or not overwrite:
                 raise self._unusable(error) from None
+        except FileNotFoundError as error:
+            if self._local:
+                raise self._unusable(error) from None
+            bucket = self._root.lstrip("/").partition("/")[0]
+            raise self._unusable(f"there is no bucket {bucket!r}") from None
         except Exception as error:  # noqa: BLE001 - every store has its own
             raise self._unusable(error) from None
 
@@ -103,11 +119,17 @@ class Store:
         """
         Copy an object into a local file.
 
+        :raises FolderFull: if there is no room for it here.
         :raises StoreFailed: if that fails.
         """
         try:
             self._fs.get_file(self._path(name), str(local))
         except Exception as error:  # noqa: BLE001
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                told = (
+                    f"could not read {self.uri(name)}: the worker's temporary folder {local.parent} is full"
+                )
+                raise FolderFull(told) from None
             raise self._failed("read", name, error) from None
 
     def put(self, local: Path, name: str, content_type: str) -> None:
@@ -121,12 +143,33 @@ class Store:
         try:
             if self._local:
                 self._put_local(local, Path(path))
-            elif options := _OPTIONS.get(self.protocol):
+            elif options := _OPTIONS.get(_EXTRAS.get(self.protocol, "")):
                 self._fs.put_file(str(local), path, **options(content_type))
             else:
                 self._put_and_rename(local, path)
         except Exception as error:  # noqa: BLE001
             raise self._failed(f"write {local.stat().st_size:,} bytes to", name, error) from None
+
+    def delete(self, name: str) -> None:
+        """
+        Delete an object if there is one; who may not look for it has none that matters.
+
+        :raises StoreFailed: if that fails.
+        """
+        try:
+            if self.size(name) is None:
+                return
+        except StoreFailed as failed:
+            if failed.refused:
+                return
+            raise
+        try:
+            self._fs.rm_file(self._path(name))
+        except FileNotFoundError:
+            return
+        except Exception as error:  # noqa: BLE001
+            reason = str(self._failed("delete", name, error))
+            raise StoreFailed(f"{reason}; it is older than what is saved now under the same name") from None
 
     def _put_local(self, local: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,9 +212,13 @@ class Store:
             hint = "; allow reading and listing there, or set overwrite=True to save without looking"
         return StoreFailed(f"could not {what} {self.uri(name)}: {_told(error)}{hint}", refused=refused)
 
-    def _unusable(self, error: Exception) -> DreamboothSaveError:
+    def _unusable(self, error: Exception | str) -> DreamboothSaveError:
         by = f"storage_conn_id {self._conn_id!r}" if self._conn_id else "no storage_conn_id"
-        return DreamboothSaveError(f"destination {self.uri('')} cannot be used with {by}: {_told(error)}")
+        why = error if isinstance(error, str) else _told(error)
+        extra = _EXTRAS.get(self.protocol)
+        if extra and "No filesystem registered" in why:
+            why += f"; pip install 'airflow-provider-dreambooth[{extra}]' brings it"
+        return DreamboothSaveError(f"destination {self.uri('')} cannot be used with {by}: {why}")
 
 
 def _azure(content_type: str) -> Any:

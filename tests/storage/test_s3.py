@@ -140,14 +140,16 @@ def test_a_truncated_object_is_told(s3, save, host, pictures):
     wanted = [Picture("1", 0, host.give("/0", pictures[".jpg"]))]
     (failed,) = save(wanted, "pictures/cut").failed
     assert "s3://pictures/cut/1-0.jpg is already there" in failed.reason
+    wanted = [Picture("1", 0, host.give("/0", pictures[".png"]))]
     assert len(save(wanted, "pictures/cut", overwrite=True).saved) == 1
+    assert keys(s3, "cut") == ["cut/1-0.png"]
 
 
 def test_a_bucket_that_is_not_there(save, host, pictures):
     wanted = [Picture("1", 0, host.give("/0", pictures[".png"]))]
     with pytest.raises(DreamboothSaveError, match="destination s3://nowhere/x cannot be used") as caught:
         save(wanted, "nowhere/x")
-    assert f"storage_conn_id '{CONN}'" in str(caught.value)
+    assert f"storage_conn_id '{CONN}': there is no bucket 'nowhere'" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert host.requests == []
 

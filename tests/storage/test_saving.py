@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import re
 import signal
 import tempfile
 import threading
@@ -30,6 +32,50 @@ def save(destination, log, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(local))
     yield run
     assert tree(local) == []
+
+
+@pytest.fixture(scope="module")
+def memory_fs():
+    """Make a file system that fails as it is told; Airflow keeps the first one that is attached."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    class Failing(MemoryFileSystem):
+        store: dict[str, object] = {}  # noqa: RUF012 - of this test alone
+        pseudo_dirs = [""]  # noqa: RUF012
+
+        def put_file(self, lpath, rpath, **kwargs):
+            self.written.append(rpath)
+            super().put_file(lpath, rpath, **kwargs)
+            if self.broken:
+                raise OSError("cut")
+
+        def get_file(self, rpath, lpath, **kwargs):
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().get_file(rpath, lpath, **kwargs)
+
+        def rm_file(self, path):
+            if self.kept and path.endswith(self.kept):
+                raise PermissionError("kept")
+            super().rm_file(path)
+
+    fs = Failing(skip_instance_cache=True)
+    attach(protocol="memory", fs=fs)
+    return fs
+
+
+@pytest.fixture
+def memory(memory_fs):
+    """A destination in a store of another kind, empty, and its file system."""
+    memory_fs.store.clear()
+    memory_fs.pseudo_dirs[:] = ["", "/bucket", "/bucket/prefix"]
+    memory_fs.written, memory_fs.broken, memory_fs.full, memory_fs.kept = [], False, False, None
+    return ObjectStoragePath("memory://bucket/prefix"), memory_fs
 
 
 def test_pictures_of_every_kind(host, save, folder, pictures, caplog):
@@ -188,6 +234,49 @@ def test_overwrite_downloads_anew_and_keeps_the_old_one_until_then(host, save, f
     assert (folder / "a-0.png").read_bytes() == other
 
 
+def test_overwrite_takes_away_the_old_picture_of_another_kind(host, save, folder, pictures):
+    """A later run, which looks for the name with each suffix, must find the new one."""
+    wanted = [Picture("a", 0, host.give("/0", pictures[".png"]))]
+    save(wanted)
+    host.give("/0", pictures[".jpg"])
+    replaced = save(wanted, overwrite=True)
+    assert tree(folder) == ["a-0.jpg"]
+    assert save(wanted) == replaced
+
+
+def test_what_cannot_be_deleted_is_named(host, save, memory, pictures):
+    destination, fs = memory
+    wanted = [Picture("a", i, host.give(f"/{i}", pictures[".png"])) for i in range(2)]
+    save(wanted[:1], destination=destination)
+    host.give("/0", pictures[".gif"])
+    fs.kept = "a-0.png"
+    report = save(wanted, destination=destination, overwrite=True, max_parallel=1)
+    assert [item.index for item in report.saved] == [1]
+    (failed,) = report.failed
+    assert "could not delete memory://" in failed.reason
+    assert "bucket/prefix/a-0.png: PermissionError: kept" in failed.reason
+
+
+def test_a_full_temporary_folder_is_not_blamed_on_the_store(host, save, memory, pictures):
+    destination, fs = memory
+    wanted = [Picture("a", i, host.give(f"/{i}", pictures[".png"])) for i in range(5)]
+    save(wanted[:4], destination=destination)
+    fs.full = True
+    report = save(wanted, destination=destination, max_parallel=1)
+    assert [item.index for item in report.saved] == [4]
+    for failed in report.failed:
+        assert re.search(r"read memory:.*: the worker's temporary folder /.* is full", failed.reason)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("gs://bucket/x", "gcs"), ("abfs://bucket/x", "azure")])
+def test_a_file_system_that_is_not_installed_comes_with_an_extra(save, host, url, extra):
+    with contextlib.suppress(ValueError):
+        _ = ObjectStoragePath(url).fs
+        pytest.skip("it is installed here")
+    with pytest.raises(DreamboothSaveError, match=rf"pip install 'airflow-provider-dreambooth\[{extra}\]'"):
+        save([Picture("a", 0, host.url)], destination=ObjectStoragePath(url))
+
+
 def test_a_destination_that_is_a_file(host, save, folder, pictures):
     folder.write_text("x")
     with pytest.raises(DreamboothSaveError, match=f"destination file://{folder} cannot be used"):
@@ -269,30 +358,9 @@ def test_an_interrupted_run_stops_at_once_and_leaves_nothing_in_parts(host, save
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dreambooth-save")]
 
 
-def test_a_store_of_another_kind_is_written_beside_and_renamed(host, save, pictures, monkeypatch):
-    from airflow.providers.common.compat.sdk import ObjectStoragePath as Path_
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:
-        from airflow.io.store import attach
-
-    class Slow(MemoryFileSystem):
-        written: list[str] = []  # noqa: RUF012 - of this test alone
-        broken = False
-
-        def put_file(self, lpath, rpath, **kwargs):
-            self.written.append(rpath)
-            super().put_file(lpath, rpath, **kwargs)
-            if self.broken:
-                raise OSError("cut")
-
-    fs = Slow(skip_instance_cache=True)
-    attach(protocol="memory", fs=fs)
-    destination = Path_("memory://bucket/prefix")
+def test_a_store_of_another_kind_is_written_beside_and_renamed(host, save, pictures, memory):
+    destination, fs = memory
     wanted = [Picture("a", 0, host.give("/0", pictures[".png"]))]
-    fs.mkdirs("/bucket/prefix")
     report = save(wanted, destination=destination)
     assert report.failed == ()
     assert report.saved[0].uri.endswith("bucket/prefix/a-0.png")
