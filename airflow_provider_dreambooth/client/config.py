@@ -60,7 +60,9 @@ class ClientConfig:
         try:
             return ipaddress.ip_address(host).is_private
         except ValueError:
-            return "." not in host or host.endswith((".localhost", ".local", ".internal"))
+            return "." not in host or host.endswith(
+                (".localhost", ".local", ".internal", ".svc", ".lan", ".home.arpa")
+            )
 
 
 def from_fields(
