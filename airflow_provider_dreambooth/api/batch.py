@@ -11,7 +11,8 @@ import heapq
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_provider_dreambooth.api.polling import Finish, Poll, PollPolicy, first_delay
+from airflow_provider_dreambooth.api.pacing import first_delay
+from airflow_provider_dreambooth.api.polling import Finish, Poll, PollPolicy
 from airflow_provider_dreambooth.api.replies import (
     Failed,
     Outcome,
@@ -59,8 +60,8 @@ class Batch:
             if request.ready is not None:
                 self.verdicts[request.request_id] = request.ready
                 continue
-            self._polls[request.request_id] = Poll(request.request_id)
-            first = min(began + first_delay(request.eta), max(deadline, began))
+            self._polls[request.request_id] = Poll(request.request_id, eta=request.eta)
+            first = min(began + first_delay(request.eta, self.policy), max(deadline, began))
             heapq.heappush(self._due, (first, request.request_id))
 
     @property
@@ -146,6 +147,7 @@ class Batch:
                     poll.looks,
                     poll.failures,
                     poll.limited,
+                    poll.eta,
                 ]
                 for poll in self._polls.values()
             ],
@@ -172,9 +174,8 @@ class Batch:
                 policy=PollPolicy.from_dict(stored["policy"]),
             )
             batch._held_until = float(stored["held_until"])
-            for request_id, when, *counts in stored["waiting"]:
-                looks, failures, limited = (*counts, 0, 0, 0)[:3]  # of another release: more, or less
-                batch._polls[request_id] = Poll(request_id, looks, failures, limited)
+            for request_id, when, *known in stored["waiting"]:
+                batch._polls[request_id] = Poll(request_id, *known[:4])  # of another release: more, or less
                 batch._due.append((float(when), request_id))
             heapq.heapify(batch._due)
             for request_id, verdict in stored["verdicts"].items():

@@ -29,8 +29,6 @@ MAX_SERVER_DELAY = 300.0
 """Longest delay (seconds) that a reply may ask for; a longer one is cut to this."""
 MAX_FAILURE_DELAY = 60.0
 """Consecutive failures double the wait up to this many seconds, however short ``poke_interval`` is."""
-MAX_ETA = 960.0
-"""Longest first wait (seconds); etas up to 960 were seen, and they err both ways."""
 JITTER = 0.1
 
 
@@ -85,6 +83,7 @@ class Poll:
     looks: int = 0
     failures: int = 0
     limited: int = 0
+    eta: float | None = None
 
     def decide(
         self, outcome: Outcome, now: float, *, policy: PollPolicy, began: float, deadline: float
@@ -136,11 +135,6 @@ class Poll:
         """Spread requests that began together: a factor of 1 ± JITTER, the same every time."""
         seed = f"{self.request_id}#{self.looks + self.failures + self.limited}".encode()
         return 1.0 + JITTER * (zlib.crc32(seed) / 0x7FFFFFFF - 1.0)
-
-
-def first_delay(eta: float | None) -> float:
-    """Seconds before the first look: the service's estimate where there is one, else none."""
-    return min(eta or 0.0, MAX_ETA)
 
 
 def _last_words(outcome: Outcome) -> str:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.api.batch import VERSION, Batch
-from airflow_provider_dreambooth.api.polling import MAX_ETA, MAX_SERVER_DELAY, MIN_SLEEP, PollPolicy
+from airflow_provider_dreambooth.api.pacing import MAX_ETA
+from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY, MIN_SLEEP, PollPolicy
 from airflow_provider_dreambooth.api.replies import (
     Failed,
     Outcome,
@@ -309,7 +310,7 @@ def test_what_is_stored_is_small_and_plain():
         "deadline": BEGAN + 60,
         "held_until": BEGAN,
         "policy": PollPolicy().to_dict(),
-        "waiting": [["2", BEGAN, 0, 0, 0]],
+        "waiting": [["2", BEGAN, 0, 0, 0, None]],
         "verdicts": {"1": {"outcome": "Ready", "output": ["https://a/0.png"]}},
     }
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dreambooth.api.pacing import MAX_ETA, first_delay
 from airflow_provider_dreambooth.api.polling import (
     JITTER,
-    MAX_ETA,
     MAX_FAILURE_DELAY,
     MAX_SERVER_DELAY,
     MIN_SLEEP,
@@ -19,7 +19,6 @@ from airflow_provider_dreambooth.api.polling import (
     Poll,
     PollPolicy,
     Sleep,
-    first_delay,
 )
 from airflow_provider_dreambooth.api.replies import (
     Failed,
@@ -181,7 +180,7 @@ def test_jitter_is_the_same_every_time_and_differs_between_requests():
     ("eta", "seconds"), [(None, 0), (0.0, 0), (0.25, 0.25), (13.07, 13.07), (960.0, 960), (1e300, MAX_ETA)]
 )
 def test_first_delay(eta, seconds):
-    assert first_delay(eta) == seconds
+    assert first_delay(eta, PollPolicy()) == seconds
 
 
 policies = st.builds(
