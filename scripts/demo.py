@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import sys
@@ -20,16 +19,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from scripts.contact_sheet import contact_sheet, local_path
-from scripts.local_airflow import COMPONENTS, PASSWORD, USERNAME, LocalAirflow, free_port
-from scripts.processes import Processes, stop_recorded
+from scripts.local_airflow import COMPONENTS, PASSWORD, USERNAME, LocalAirflow
+from scripts.local_sandbox import KEY, LocalSandbox
+from scripts.processes import stop_recorded
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".demo"
 DAG_ID = "example_dreambooth_save"
-KEY = "sandbox-key"
 # What is asked for, and when it is ready, in seconds from the submit. Two of them are given a hard time.
 REQUESTS: tuple[dict[str, Any], ...] = (
     {"prompt": "a red fox in the snow", "ready_in": 1},
@@ -62,10 +59,7 @@ class Demo:
         self._shown: dict[str, str] = {}
         self._ready: set[str] = set()
         self.prompts: dict[str, str] = {}
-        self.sandbox = Processes(FOLDER / "sandbox")
-        self.sandbox_url = f"http://127.0.0.1:{free_port()}"
-        self.http = requests.Session()
-        self.http.trust_env = False  # it is this machine: no proxy leads there
+        self.sandbox = LocalSandbox(FOLDER / "sandbox")
 
     @property
     def seconds(self) -> float:
@@ -76,41 +70,17 @@ class Demo:
         """One line of the timeline."""
         print(f"{self.seconds:6.1f} s  {text}", flush=True)
 
-    def start_sandbox(self) -> None:
-        """Start the service, played on this machine."""
-        port = self.sandbox_url.rpartition(":")[2]
-        command = [sys.executable, "-m", "airflow_provider_dreambooth.sandbox", "--port", port, "--key", KEY]
-        self.sandbox.start("sandbox", command, os.environ)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.http.get(f"{self.sandbox_url}/sandbox/journal", timeout=5).raise_for_status()
-            except requests.ConnectionError:
-                self.sandbox.check()
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the sandbox does not answer at {self.sandbox_url}") from None
-                time.sleep(0.1)
-            else:
-                break
-        self.say(f"The service is played at {self.sandbox_url}")
-
     def submit(self) -> None:
         """Queue the requests, as somebody else would have done."""
         for request in REQUESTS:
-            reply = self.http.post(f"{self.sandbox_url}/sandbox/requests", json=request, timeout=10)
-            reply.raise_for_status()
-            self.prompts[str(reply.json()["request_id"])] = request["prompt"]
+            self.prompts[self.sandbox.add(**request)] = request["prompt"]
         last = REQUESTS[-1]["ready_in"]
         self.say(f"{len(REQUESTS)} requests are queued; the last will be ready in {last} seconds")
 
-    def journal(self) -> list[dict[str, Any]]:
-        """What the service was asked so far."""
-        return list(self.http.get(f"{self.sandbox_url}/sandbox/journal", timeout=10).json())
-
     def show(self, states: Mapping[str, str]) -> None:
         """Tell what has changed: the tasks' states, and what the service has handed out."""
-        self.sandbox.check()
-        for record in self.journal():
+        self.sandbox.processes.check()
+        for record in self.sandbox.journal():
             request_id = record["request_id"]
             if record["answered_as"] == "success" and request_id not in self._ready:
                 self._ready.add(request_id)
@@ -130,7 +100,7 @@ class Demo:
         missing = [uri for uri in uris if not local_path(uri).is_file()]
         if missing or {str(entry["request_id"]) for entry in manifest} != set(self.prompts):
             raise RuntimeError(f"the run succeeded, but its pictures are not all there; missing: {missing}")
-        fetches = Counter(each["request_id"] for each in self.journal() if "fetch" in each["path"])
+        fetches = Counter(each["request_id"] for each in self.sandbox.journal() if "fetch" in each["path"])
         folder = local_path(uris[0]).parent
         page = FOLDER / "contact-sheet.html"
         page.write_text(
@@ -152,12 +122,11 @@ class Demo:
     def run(self, *, keep: bool) -> None:
         """Do it all. :raises RuntimeError: if the DAG run fails."""
         with self.sandbox:
-            self.start_sandbox()
-            connection = {"conn_type": "dreambooth", "host": self.sandbox_url, "password": KEY}
+            self.say(f"The service is played at {self.sandbox.url}")
             airflow = LocalAirflow(
                 FOLDER / "airflow",
                 ROOT / "example_dags",
-                env={"AIRFLOW_CONN_DREAMBOOTH_DEFAULT": json.dumps(connection)},
+                env={"AIRFLOW_CONN_DREAMBOOTH_DEFAULT": self.sandbox.connection_json},
                 database_cache=FOLDER / "cache",
             )
             self.say(f"Airflow {metadata.version('apache-airflow')} starts: {', '.join(COMPONENTS)} …")
@@ -175,9 +144,9 @@ class Demo:
                 self.summary(airflow, run_id)
                 if keep:
                     airflow.processes.leave()
-                    self.sandbox.leave()
+                    self.sandbox.processes.leave()
                     print(f"Airflow        {airflow.url}  (user {USERNAME}, password {PASSWORD})")
-                    print(f"The service    {self.sandbox_url}  (key {KEY})")
+                    print(f"The service    {self.sandbox.url}  (key {KEY})")
                     print("\nBoth go on until: make demo-stop\n")
         print(f"Done in {self.seconds:.0f} seconds" + ("." if keep else "; everything is stopped."))
 

@@ -37,12 +37,13 @@ LAUNCHER = (
 
 class LocalAirflow:
     """
-    Run Airflow on SQLite; a context manager that starts it, waits until it is healthy, and ends it.
+    Run Airflow; a context manager that starts it, waits until it is healthy, and ends it.
 
     :param home: its ``AIRFLOW_HOME``; configuration, logs and database are made there.
     :param dags: the folder of DAGs.
     :param env: further environment of all components, connections for instance.
-    :param database_cache: folder where a freshly migrated database is kept for the next start.
+    :param database_url: of its metadata database, for SQLAlchemy; None makes one of SQLite in its home.
+    :param database_cache: folder where a freshly migrated SQLite is kept for the next start.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class LocalAirflow:
         dags: Path,
         *,
         env: Mapping[str, str] | None = None,
+        database_url: str | None = None,
         database_cache: Path | None = None,
     ) -> None:
         self.home = home.resolve()
         self.home.mkdir(parents=True, exist_ok=True)
         self.processes = Processes(self.home / "processes")
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.database_url = database_url or f"sqlite:///{self._sqlite}"
         self.env = {**_outer_environment(), **self._settings(dags.resolve()), **(env or {})}
         self.api = AirflowApi(self.url, USERNAME, PASSWORD, self.processes.check)
         self._database_cache = database_cache
@@ -133,7 +136,7 @@ class LocalAirflow:
             "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # asks no name server
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "DATABASE__SQL_ALCHEMY_CONN": self.database_url,
             "DATABASE__LOAD_DEFAULT_CONNECTIONS": False,
             "DATABASE__CHECK_MIGRATIONS": False,  # the API server may start before they are done
             "API__HOST": "127.0.0.1",
@@ -154,25 +157,35 @@ class LocalAirflow:
             **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
         }
 
+    @property
+    def _sqlite(self) -> Path:
+        return self.home / "airflow.db"
+
     def _make_database(self) -> None:
-        database = self.home / "airflow.db"
-        if database.exists():
+        if not self.database_url.startswith("sqlite"):
+            self._migrate()
+        elif not self._sqlite.exists():
+            self._make_sqlite()
+
+    def _make_sqlite(self) -> None:
+        if self._database_cache is None:
+            self._migrate()
             return
-        cached = None
-        if self._database_cache is not None:
-            cached = self._database_cache / f"airflow-{metadata.version('apache-airflow')}.db"
-            if cached.exists():
-                shutil.copy(cached, database)
-                return
+        cached = self._database_cache / f"airflow-{metadata.version('apache-airflow')}.db"
+        if cached.exists():
+            shutil.copy(cached, self._sqlite)
+            return
+        self._migrate()
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        _copy_database(self._sqlite, cached)
+
+    def _migrate(self) -> None:
         log = self.processes.log("db-migrate")
         with log.open("wb") as output:
             command = [sys.executable, "-c", LAUNCHER, "db", "migrate"]
             done = subprocess.run(command, env=self.env, stdout=output, stderr=output, check=False)
         if done.returncode:
             raise RuntimeError(f"cannot make the database; see {log}")
-        if cached is not None:
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            _copy_database(database, cached)
 
     def _wake_execution_api(self, deadline: float) -> None:
         """Ask it once: it builds itself at its first request, longer than a task waits for the answer."""

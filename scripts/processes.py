@@ -51,8 +51,10 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start one; its log goes on where an earlier process of that name left it."""
+    def start(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], *, user: str | None = None
+    ) -> None:
+        """Start one, as ``user`` if given; its log goes on where an earlier one of that name left it."""
         if name in self._running:
             raise ValueError(f"{name} runs already")
         with self.log(name).open("ab") as log:
@@ -62,6 +64,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                user=user,
                 start_new_session=True,  # Ctrl-C reaches the one who started it, who ends it in order
             )
         self._record()

@@ -52,6 +52,7 @@ def routes(service: Service) -> list[web.RouteDef]:
             {
                 "request_id": job.request_id,
                 "ready": job.ready,
+                "ready_at": job.ready_time,
                 "fetches": service.fetches(job.request_id),
                 "picture_requests": job.picture_requests,
             }

@@ -52,6 +52,11 @@ class Job:
         """Whether the run time is over."""
         return time.monotonic() >= self.ready_at
 
+    @property
+    def ready_time(self) -> float | None:
+        """The time at which it is or was ready, in seconds since the epoch; None if nobody knows."""
+        return None if math.isinf(self.ready_at) else time.time() + self.ready_at - time.monotonic()
+
     def finish(self) -> None:
         """Make it ready now."""
         self.ready_at = min(self.ready_at, time.monotonic())

