@@ -8,7 +8,8 @@ a rescheduled sensor leaves for its next look are the same document.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_dreambooth.api.pacing import first_delay
@@ -27,6 +28,8 @@ from airflow_provider_dreambooth.api.replies import (
 from airflow_provider_dreambooth.api.request_ids import Requested
 
 VERSION = 1
+LONGEST_SPREAD = 30.0
+"""Seconds over which overdue looks are spread at most, however long ``poke_interval`` is."""
 LAST_ROUND = 60.0
 """Seconds without an answer that end the looks after the deadline: a long list must not hang there."""
 
@@ -60,14 +63,18 @@ class Batch:
             if request.ready is not None:
                 self.verdicts[request.request_id] = request.ready
                 continue
-            self._polls[request.request_id] = Poll(request.request_id, eta=request.eta)
             first = min(began + first_delay(request.eta, self.policy), max(deadline, began))
-            heapq.heappush(self._due, (first, request.request_id))
+            self._look_at(Poll(request.request_id, eta=request.eta), first)
 
     @property
     def waiting(self) -> int:
         """How many requests have no verdict yet."""
         return len(self._polls)
+
+    @property
+    def waiting_ids(self) -> Collection[str]:
+        """The requests that have no verdict yet."""
+        return self._polls.keys()
 
     @property
     def request_ids(self) -> set[str]:
@@ -76,7 +83,7 @@ class Batch:
 
     @property
     def next_due(self) -> float:
-        """Epoch seconds of the next look (infinity if every waiting request is being looked at)."""
+        """Epoch seconds before which no look is due (infinity if all that wait are being looked at)."""
         return max(self._due[0][0], self._held_until) if self._due else float("inf")
 
     def take_due(self, now: float, most: int) -> list[str]:
@@ -85,15 +92,39 @@ class Batch:
             self._last_round_ends = min(self._last_round_ends, now + LAST_ROUND)
         taken: list[str] = []
         if now >= self._last_round_ends:
-            self._time_out_unlooked()
+            self.give_up()
         while len(taken) < most and self._due and self.next_due <= now:
-            request_id = heapq.heappop(self._due)[1]
-            if request_id in self._polls:
+            due, request_id = heapq.heappop(self._due)
+            # An entry of another time is what was due before somebody else's look was recorded here.
+            if (poll := self._polls.get(request_id)) and poll.due == due:
                 taken.append(request_id)
         return taken
 
+    def spread_overdue(self, now: float) -> None:
+        """
+        Spread the looks that are late by more than an interval.
+
+        The triggerer was away, and all its triggers come back at once. Each look's place within the interval
+        comes from its request id.
+        """
+        spread = min(self.policy.poke_interval, LONGEST_SPREAD)
+        for poll in self._polls.values():
+            if poll.due < now - self.policy.poke_interval:
+                poll.due = now + spread * zlib.crc32(poll.request_id.encode()) / 0xFFFFFFFF
+        self._due = [(poll.due, poll.request_id) for poll in self._polls.values()]
+        heapq.heapify(self._due)
+
+    def give_up(self) -> None:
+        """Time out everything that waits: it is past the deadline, and the service does not answer."""
+        for request_id in self._polls:
+            self.verdicts[request_id] = TimedOut(
+                f"not looked at after the deadline, as no answer came for {LAST_ROUND:g} seconds then"
+            )
+        self._polls.clear()
+        self._due.clear()
+
     def record(self, request_id: str, outcome: Outcome, now: float) -> None:
-        """Take the outcome of one look, received at ``now`` (epoch seconds)."""
+        """Take the outcome of one look, of this batch or another, received at ``now`` (epoch seconds)."""
         if (poll := self._polls.get(request_id)) is None:
             # Finished meanwhile by a refusal that meant every request; but pictures that are there are there.
             if isinstance(outcome, Ready) and request_id in self.verdicts:
@@ -113,15 +144,12 @@ class Batch:
         if isinstance(outcome, Unavailable) and outcome.for_load:
             # The limit is the account's: nobody of this batch asks before the service said so.
             self._held_until = max(self._held_until, now + decision.seconds)
-        heapq.heappush(self._due, (now + decision.seconds, request_id))
+        self._look_at(poll, now + decision.seconds)
 
-    def _time_out_unlooked(self) -> None:
-        for _, request_id in self._due:
-            if self._polls.pop(request_id, None):
-                self.verdicts[request_id] = TimedOut(
-                    f"not looked at after the deadline, as no answer came for {LAST_ROUND:g} seconds then"
-                )
-        self._due.clear()
+    def _look_at(self, poll: Poll, due: float) -> None:
+        poll.due = due
+        self._polls[poll.request_id] = poll
+        heapq.heappush(self._due, (due, poll.request_id))
 
     @property
     def progress(self) -> str:
@@ -133,7 +161,6 @@ class Batch:
 
     def to_dict(self) -> dict[str, Any]:
         """Make JSON primitives of the batch (a request being looked at counts as due)."""
-        due = {request_id: when for when, request_id in self._due}
         return {
             "version": VERSION,
             "began": self.began,
@@ -141,14 +168,8 @@ class Batch:
             "held_until": self._held_until,
             "policy": self.policy.to_dict(),
             "waiting": [
-                [
-                    poll.request_id,
-                    due.get(poll.request_id, self.began),
-                    poll.looks,
-                    poll.failures,
-                    poll.limited,
-                    poll.eta,
-                ]
+                [poll.request_id, poll.due, poll.looks, poll.failures, poll.limited]
+                + ([] if poll.eta is None else [poll.eta])
                 for poll in self._polls.values()
             ],
             "verdicts": {key: outcome_to_dict(verdict) for key, verdict in self.verdicts.items()},
@@ -175,9 +196,7 @@ class Batch:
             )
             batch._held_until = float(stored["held_until"])
             for request_id, when, *known in stored["waiting"]:
-                batch._polls[request_id] = Poll(request_id, *known[:4])  # of another release: more, or less
-                batch._due.append((float(when), request_id))
-            heapq.heapify(batch._due)
+                batch._look_at(Poll(request_id, *known[:4]), float(when))  # of another release: more, or less
             for request_id, verdict in stored["verdicts"].items():
                 batch.verdicts[request_id] = _verdict(verdict)
         except (KeyError, TypeError, AttributeError) as error:

@@ -1,22 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection's ``requests_per_second``, as a reservation of slots: no clock, no sleep."""
+"""How fast a connection may send: its ``requests_per_second``, and less while the service asks for less.
+
+No clock, no sleep: whoever sends brings the time, in seconds of any clock that does not go back.
+"""
 
 from __future__ import annotations
+
+import threading
+from collections import deque
+
+LONGEST_SPACING = 1.0
+"""Slowest pace (seconds between two requests) that is learned; what the service asks for comes on top."""
+SHORTEST_SPACING = 0.001
+"""A learned pace faster than this is no limit any more."""
+RECOVERY = 60.0
+"""Seconds of good answers in which a learned pace doubles its speed."""
+_RECENT = 20
+"""Requests from which the present speed is read."""
 
 
 class Pace:
     """
-    Even spacing of requests.
+    Even spacing of requests; safe to use from several threads.
 
-    :param per_second: requests a second; None: no limit.
+    The service tells nobody its limits, so they are learned: a refusal for load halves the speed at which
+    it came, good answers bring it back slowly, and what ``Retry-After`` asks for holds everybody.
+
+    :param per_second: requests a second; None: no limit but what is learned.
     """
 
-    def __init__(self, per_second: float | None) -> None:
-        self._spacing = 1.0 / per_second if per_second else 0.0
-        self._next_slot = float("-inf")
+    def __init__(self, per_second: float | None = None) -> None:
+        self._least = 1.0 / per_second if per_second else 0.0
+        self._spacing = self._least
+        self._next = self._slowed_at = self._recovered_at = float("-inf")
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._lock = threading.Lock()
 
-    def reserve(self, now: float) -> float:
-        """Reserve the next slot and return the seconds from ``now`` (any clock, in seconds) to it."""
-        slot = max(now, self._next_slot)
-        self._next_slot = slot + self._spacing
-        return slot - now
+    def take(self, now: float) -> float:
+        """Take the right to send now and return 0.0; or return the seconds after which to ask again."""
+        with self._lock:
+            if now < self._next:
+                return self._next - now
+            self._next = now + self._spacing
+            self._recent.append(now)
+            return 0.0
+
+    def slow_down(self, now: float, *, sent_at: float, hold: float = 0.0) -> None:
+        """
+        Learn from a refusal for load.
+
+        :param sent_at: when the refused request was sent: of those under way together only one counts.
+        :param hold: seconds for which the service asked everybody to wait.
+        """
+        with self._lock:
+            if sent_at > self._slowed_at and self._recent:
+                present = max(self._spacing, (now - self._recent[0]) / len(self._recent), SHORTEST_SPACING)
+                self._spacing = max(min(2.0 * present, LONGEST_SPACING), self._least)
+                self._slowed_at = self._recovered_at = now
+            self._next = max(self._next, now + max(hold, self._spacing))
+
+    def speed_up(self, now: float) -> None:
+        """Learn from a good answer: a little faster, never faster than the connection says."""
+        if self._spacing <= self._least:
+            return
+        with self._lock:
+            good = min(max(now - self._recovered_at, 0.0), RECOVERY / 12)  # an idle hour proves nothing
+            self._recovered_at = now
+            faster = self._spacing * 0.5 ** (good / RECOVERY)
+            self._spacing = self._least if faster < SHORTEST_SPACING else max(faster, self._least)

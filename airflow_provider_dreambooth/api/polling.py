@@ -84,6 +84,7 @@ class Poll:
     failures: int = 0
     limited: int = 0
     eta: float | None = None
+    due: float = 0.0
 
     def decide(
         self, outcome: Outcome, now: float, *, policy: PollPolicy, began: float, deadline: float

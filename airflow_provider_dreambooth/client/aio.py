@@ -1,38 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The asynchronous client for the triggerer: one session a connection and event loop, shared by triggers."""
+"""The asynchronous client, for the triggerer."""
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
 
 import aiohttp
 
 from airflow_provider_dreambooth.api import wording
-from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
 from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
-from airflow_provider_dreambooth.client.config import ClientConfig, reserve_slot, user_agent
+from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, user_agent
 
 CHUNK = 1 << 16
 
 
 class AsyncClient:
-    """One session with the service in one event loop. Take it from :func:`shared_client`."""
+    """One session with the service in one event loop; :meth:`close` it."""
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
-        self.users = 0
-        # Waiting for a free socket is not the service's fault, so it is done before the clock starts.
-        self._sockets = asyncio.Semaphore(config.max_connections)
+        self.pace = pace_of(config)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=config.max_connections, ssl=_ssl(config)),
             headers={
@@ -40,8 +32,7 @@ class AsyncClient:
                 "Content-Type": "application/json",
                 "Accept": "application/json",
             },
-            # `total` counts from here on, as the semaphore is what a poll waits at; it bounds headers
-            # that drip, too, where `sock_read` bounds each read and not their sum.
+            # `total` bounds headers that drip, too, where `sock_read` bounds each read and not their sum.
             timeout=aiohttp.ClientTimeout(
                 total=config.connect_timeout + config.timeout,
                 sock_connect=config.connect_timeout,
@@ -75,14 +66,9 @@ class AsyncClient:
             return Unavailable("network", self._explain(error))
 
     async def _post(self, url: str, call: Call) -> RawReply:
-        if (delay := reserve_slot(self.config, time.monotonic())) > 0:
-            await asyncio.sleep(delay)
-        async with (
-            self._sockets,
-            self._session.post(
-                url, data=call.encode(self.config.api_key), allow_redirects=False, proxy=self._proxy
-            ) as response,
-        ):
+        async with self._session.post(
+            url, data=call.encode(self.config.api_key), allow_redirects=False, proxy=self._proxy
+        ) as response:
             body: bytes | None = b""
             async for chunk in response.content.iter_chunked(CHUNK):
                 body = (body or b"") + chunk
@@ -118,69 +104,6 @@ class AsyncClient:
     def _cause(self, error: Exception) -> str:
         text = without_key(f"{type(error).__name__}: {error}".encode(), self.config.api_key)
         return wording.one_line(text.decode(), 150)
-
-
-async def wait(
-    batch: Batch,
-    fetch: Callable[[str], Coroutine[Any, Any, Outcome]],
-    *,
-    most: int,
-    on_change: Callable[[str], None],
-) -> None:
-    """
-    Look at a batch's requests as they fall due until each has its verdict.
-
-    :param fetch: asks once for one request; it answers with an outcome and does not raise.
-    :param most: looks under way at once.
-    :param on_change: is called with the progress whenever a request got its verdict.
-    """
-    looks: dict[asyncio.Task[Outcome], str] = {}
-    try:
-        while batch.waiting or looks:  # a look under way may bring pictures also when all else is over
-            due = batch.take_due(time.time(), most - len(looks))
-            if due and batch.waiting == 1:  # the usual trigger waits for one request and needs no tasks
-                batch.record(due[0], await fetch(due[0]), time.time())
-                continue
-            looks.update((asyncio.create_task(fetch(request_id)), request_id) for request_id in due)
-            full = len(looks) >= most
-            pause = None if full else min(max(batch.next_due - time.time(), 0.0), 3600.0)
-            if not looks:
-                await asyncio.sleep(pause or 0.0)
-                continue
-            done, _ = await asyncio.wait(looks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            before = batch.waiting
-            for look in done:
-                batch.record(looks.pop(look), look.result(), time.time())
-            if batch.waiting < before:
-                on_change(batch.progress)
-    finally:
-        for look in looks:
-            look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
-
-
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ClientConfig, AsyncClient]] = WeakKeyDictionary()
-
-
-@asynccontextmanager
-async def shared_client(config: ClientConfig) -> AsyncIterator[AsyncClient]:
-    """
-    Use the running loop's one client for this configuration; the last user closes it.
-
-    It belongs to no single trigger: a trigger that is cancelled only stops using it.
-    """
-    clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    client = clients.get(config)
-    if client is None:
-        client = clients[config] = AsyncClient(config)
-    client.users += 1
-    try:
-        yield client
-    finally:
-        client.users -= 1
-        if not client.users:
-            del clients[config]
-            await client.close()
 
 
 def _environment_proxy(url: str) -> str | None:

@@ -7,7 +7,6 @@ import ipaddress
 import json
 import re
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -92,18 +91,10 @@ def from_fields(
     return ClientConfig(base_url=_base_url(host, port), api_key=key, **options)
 
 
-_pace_lock = threading.Lock()
-
-
 @lru_cache(maxsize=64)
-def _pace(config: ClientConfig) -> Pace:
+def pace_of(config: ClientConfig) -> Pace:
+    """Return the pace of a connection: one in this process, whichever client asks."""
     return Pace(config.requests_per_second)
-
-
-def reserve_slot(config: ClientConfig, now: float) -> float:
-    """Return the seconds to wait until this process may send on a connection again, whichever client asks."""
-    with _pace_lock:
-        return _pace(config).reserve(now)
 
 
 @cache

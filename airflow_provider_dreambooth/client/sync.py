@@ -15,7 +15,7 @@ from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
 from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
 from airflow_provider_dreambooth.client.bounded import BoundedAdapter, at_most
-from airflow_provider_dreambooth.client.config import ClientConfig, reserve_slot, user_agent
+from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, user_agent
 
 CHUNK = 1 << 16
 
@@ -25,6 +25,7 @@ class Client:
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
+        self._pace = pace_of(config)
         self.key_is_current = False
         """Whether the connection was looked up again after a refusal of this key, and has no other."""
         self._session = requests.Session()
@@ -62,7 +63,7 @@ class Client:
             return Unavailable("network", self._explain(error))
 
     def _post(self, url: str, call: Call) -> RawReply:
-        if (delay := reserve_slot(self.config, time.monotonic())) > 0:
+        while (delay := self._pace.take(time.monotonic())) > 0:
             time.sleep(delay)
         proxy = self.config.proxy
         with (

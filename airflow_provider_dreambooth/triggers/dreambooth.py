@@ -11,7 +11,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.wording import one_line
-from airflow_provider_dreambooth.client.aio import wait
 from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
 from airflow_provider_dreambooth.hooks.shared import shared_service
 
@@ -64,12 +63,7 @@ class DreamboothFetchTrigger(BaseTrigger):
             try:
                 async with shared_service(self.dreambooth_conn_id) as service:
                     self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
-                    await wait(
-                        batch,
-                        service.fetch,
-                        most=service.most,
-                        on_change=self._reporter(),
-                    )
+                    await service.poller.wait(batch, self._reporter(batch))
             finally:
                 stored = batch.to_dict()
         except DreamboothConnectionError as problem:
@@ -79,13 +73,13 @@ class DreamboothFetchTrigger(BaseTrigger):
             error = {"kind": "unexpected", "message": one_line(f"{type(problem).__name__}: {problem}")}
         return {"version": EVENT_VERSION, "batch": stored, "error": error}
 
-    def _reporter(self) -> Callable[[str], None]:
+    def _reporter(self, batch: Batch) -> Callable[[], None]:
         said_at = time.monotonic()
 
-        def report(progress: str) -> None:
+        def report() -> None:
             nonlocal said_at
             if time.monotonic() - said_at >= PROGRESS_SECONDS:
                 said_at = time.monotonic()
-                self.log.info("%s", progress)
+                self.log.info("%s", batch.progress)
 
         return report

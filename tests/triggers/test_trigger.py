@@ -169,9 +169,9 @@ async def test_a_rate_limit_holds_the_whole_batch(service):
     event = await only_event(DreamboothFetchTrigger(batch=batch_of(ids)))
 
     assert set(verdicts(event).values()) == {"Ready"}
-    at_first = [record.time for record in service.journal][:10]
-    later = [record.time for record in service.journal][10:]
-    assert min(later) - max(at_first) > 0.7
+    times = [record.time for record in service.journal]
+    assert len(times) > 30
+    assert not [when for when in times if 0.3 < when - times[0] < 0.9]
 
 
 async def test_requests_per_second_is_kept_by_all_triggers_together(service, monkeypatch):

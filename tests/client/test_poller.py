@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many waits on one connection: what is shared between them, and what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+
+import pytest
+
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.polling import PollPolicy
+from airflow_provider_dreambooth.api.replies import Ready, TimedOut
+from airflow_provider_dreambooth.api.request_ids import parse_request_ids
+from airflow_provider_dreambooth.client.aio import AsyncClient
+from airflow_provider_dreambooth.client.config import from_fields
+from airflow_provider_dreambooth.client.poller import Poller
+from airflow_provider_dreambooth.hooks.shared import shared_service
+from airflow_provider_dreambooth.sandbox import Sandbox
+
+KEY = "sandbox-key"
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def service(sandbox, monkeypatch):
+    """Make the connection as Airflow has it, with these extras."""
+
+    def connected(**extra):
+        connection = {**json.loads(sandbox.connection_json), "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_SERVICE", json.dumps(connection))
+        return shared_service("service")
+
+    return connected
+
+
+def batch_of(*ids, began=None, timeout=60.0, **policy):
+    began = time.time() if began is None else began
+    policy = {"poke_interval": 0.2, **policy}
+    return Batch(
+        parse_request_ids(list(ids)).requests,
+        began=began,
+        deadline=began + timeout,
+        policy=PollPolicy(**policy),
+    )
+
+
+def nothing():
+    pass
+
+
+async def waited(poller, batch):
+    await poller.wait(batch, nothing)
+    return batch.verdicts
+
+
+async def test_two_waits_for_the_same_request_share_each_look(sandbox, service):
+    alone, shared = sandbox.add(prompt="alone", ready_in=2.0), sandbox.add(prompt="shared", ready_in=2.0)
+    async with service() as it:
+        one = asyncio.create_task(waited(it.poller, batch_of(alone, shared)))
+        await asyncio.sleep(0.07)  # neither at the same time, nor in step
+        others = [asyncio.create_task(waited(it.poller, batch_of(shared))) for _ in range(5)]
+        ended = await asyncio.gather(one, *others)
+    assert all(isinstance(verdicts[shared], Ready) for verdicts in ended)
+    # A wait that joins looks at once; from then on there is one look for all six, as for one alone.
+    assert sandbox.fetches(shared) <= sandbox.fetches(alone) + 6
+
+
+async def test_waits_that_come_together_send_one_request(sandbox, service):
+    request_id = sandbox.add(prompt="x", replies=("delay:0.2",))
+    async with service() as it:
+        ended = await asyncio.gather(*(waited(it.poller, batch_of(request_id)) for _ in range(50)))
+    assert all(isinstance(verdicts[request_id], Ready) for verdicts in ended)
+    assert sandbox.fetches(request_id) == 1
+
+
+async def test_a_cancelled_wait_leaves_the_look_to_those_who_share_it(sandbox, service):
+    request_id = sandbox.add(prompt="x", replies=("delay:0.5",))
+    async with service() as it:
+        first = asyncio.create_task(waited(it.poller, batch_of(request_id)))
+        await asyncio.sleep(0.2)
+        second = asyncio.create_task(waited(it.poller, batch_of(request_id)))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        assert isinstance((await second)[request_id], Ready)
+        assert first.cancelled()
+    assert sandbox.fetches(request_id) == 1
+
+
+async def test_after_a_restart_overdue_looks_are_spread_over_the_interval(sandbox, service):
+    ids = [sandbox.add(prompt=str(n)) for n in range(200)]
+    stored = [batch_of(rid, began=time.time() - 120, timeout=3600, poke_interval=2.0) for rid in ids]
+    async with service() as it:
+        await asyncio.gather(*(waited(it.poller, Batch.from_dict(batch.to_dict())) for batch in stored))
+    began = min(record.time for record in sandbox.journal)
+    in_each_fifth = Counter(int((record.time - began) / 0.4) for record in sandbox.journal)
+    assert sum(in_each_fifth.values()) == 200
+    assert max(in_each_fifth.values()) < 80  # 40 on average; all 200 at once without it
+
+
+async def test_what_is_due_is_not_held_back_by_what_is_spread(sandbox, service):
+    late = [sandbox.add(prompt=str(n)) for n in range(20)]
+    fresh = sandbox.add(prompt="fresh")
+    async with service() as it:
+        storm = [
+            asyncio.create_task(
+                waited(it.poller, batch_of(rid, began=time.time() - 120, timeout=3600, poke_interval=5.0))
+            )
+            for rid in late
+        ]
+        await asyncio.sleep(0)
+        await waited(it.poller, batch_of(fresh))
+        assert not all(task.done() for task in storm)
+        for task in storm:
+            task.cancel()
+        await asyncio.gather(*storm, return_exceptions=True)
+
+
+async def test_a_refusal_for_load_slows_every_wait_of_the_connection(sandbox, service):
+    ids = [sandbox.add(prompt=str(n), ready_in=1.0) for n in range(30)]
+    async with service() as it:
+        waits = [asyncio.create_task(waited(it.poller, batch_of(rid))) for rid in ids]
+        await asyncio.sleep(0.5)
+        sandbox.script("fetch", ["http_429:2"])
+        ended = await asyncio.gather(*waits)
+    assert all(isinstance(verdict, Ready) for verdicts in ended for verdict in verdicts.values())
+    [limited] = [record.time for record in sandbox.journal if record.http == 429]
+    times = [record.time for record in sandbox.journal]
+    assert not [when for when in times if 0.3 < when - limited < 1.9]
+    # About 150 a second before, at most 75 after.
+    after = sorted(when for when in times if when - limited > 1.9)
+    assert len(after) >= 30
+    assert after[29] - after[0] > 0.2
+
+
+async def test_a_wait_past_its_deadline_does_not_queue_behind_a_service_that_hangs(
+    sandbox, service, monkeypatch
+):
+    monkeypatch.setattr("airflow_provider_dreambooth.client.poller.LAST_ROUND", 1.0)
+    sandbox.script("fetch", ["delay:60"] * 100)
+    ids = [sandbox.add(prompt=str(n)) for n in range(6)]
+    async with service(max_connections=1, timeout=30) as it:
+        ended = await asyncio.gather(*(waited(it.poller, batch_of(rid, timeout=0.5)) for rid in ids))
+    assert all(isinstance(verdict, TimedOut) for verdicts in ended for verdict in verdicts.values())
+    assert len(sandbox.journal) <= 1
+
+
+async def test_what_breaks_in_a_look_is_told_to_its_waits_and_to_no_other(sandbox):
+    class Broken(AsyncClient):
+        most = 10
+
+        async def fetch(self, request_id):
+            if request_id == "666":
+                raise LookupError("broken")
+            return await super().fetch(request_id)
+
+    good = sandbox.add(prompt="x", ready_in=0.5)
+    client = Broken(from_fields(host=sandbox.url, port=None, password=KEY, extra={}))
+    poller = Poller(client)
+    broken, well = batch_of("666"), batch_of(good)
+    ended = await asyncio.gather(waited(poller, broken), waited(poller, well), return_exceptions=True)
+    await poller.close()
+    await client.close()
+    assert isinstance(ended[0], LookupError)
+    assert isinstance(ended[1][good], Ready)
+
+
+async def test_a_changed_connection_is_followed_by_the_waits_under_way(sandbox, service, monkeypatch):
+    request_id = sandbox.add(prompt="x", ready_in=1.0)
+    async with service() as it:
+        task = asyncio.create_task(waited(it.poller, batch_of(request_id)))
+        await asyncio.sleep(0.3)
+        sandbox.set_key("another-key")
+        connection = {**json.loads(sandbox.connection_json), "password": "another-key"}
+        monkeypatch.setenv("AIRFLOW_CONN_SERVICE", json.dumps(connection))
+        assert isinstance((await task)[request_id], Ready)
+    assert sum(not record.key_ok for record in sandbox.journal) == 1
+
+
+async def test_nothing_is_left_running_when_the_last_has_gone(sandbox, service):
+    before = asyncio.all_tasks()
+    request_id = sandbox.add(prompt="x", ready_in=3600)
+    async with service() as it:
+        task = asyncio.create_task(waited(it.poller, batch_of(request_id)))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert asyncio.all_tasks() == before
