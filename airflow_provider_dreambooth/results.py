@@ -33,7 +33,7 @@ def ready_results(batch: Batch, asked: RequestList) -> list[dict[str, Any]]:
     """Make the XCom dict of each ready request, in the order in which the user named them."""
     metas = {request.request_id: request.meta for request in asked.requests}
     return [
-        _result(request_id, verdict, metas.get(request_id))
+        _result(request_id, verdict, metas.get(request_id), alone=asked.single)
         for request_id in asked.order
         if isinstance(verdict := batch.verdicts.get(request_id), Ready)
     ]
@@ -70,14 +70,15 @@ def error_of(
     )
 
 
-def _result(request_id: str, ready: Ready, meta: Any) -> dict[str, Any]:
+def _result(request_id: str, ready: Ready, meta: Any, *, alone: bool) -> dict[str, Any]:
     result: dict[str, Any] = {
         "request_id": request_id,
         "status": "success",
         "output": list(ready.output),
         # Fetch does not repeat what the submit's reply told (seed, prompt used).
         "meta": ready.meta or meta,
-        "proxy_links": list(ready.proxy_links),
+        # The same pictures at another host: they would make a list of thousands twice as heavy.
+        "proxy_links": list(ready.proxy_links) if alone else None,
         "nsfw_content_detected": ready.nsfw_content_detected,
     }
     return {key: value for key, value in result.items() if value not in (None, [])}

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.packing import pack, unpack
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.exceptions import (
@@ -55,7 +56,7 @@ def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
         # No `timeout` for Airflow: the trigger has the deadline and looks once more before it judges,
         # while Airflow's sweep would fail a finished wait because the triggerer was down meanwhile.
         task.defer(
-            trigger=DreamboothFetchTrigger(dreambooth_conn_id=conn_id, batch=batch.to_dict()),
+            trigger=DreamboothFetchTrigger(dreambooth_conn_id=conn_id, batch=pack(batch)),
             method_name="execute_complete",
         )
 
@@ -97,7 +98,7 @@ def resume(context: Context, event: Mapping[str, Any] | None, asked: RequestList
         )
     problem = event.get("error")
     try:
-        batch = Batch.from_dict(event.get("batch") or {})
+        batch = unpack(event.get("batch"))
     except ValueError as error:
         batch = Batch((), began=0, deadline=0)
         problem = problem or {"kind": "unexpected", "message": str(error)}

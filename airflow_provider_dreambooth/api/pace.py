@@ -6,7 +6,6 @@ No clock, no sleep: whoever sends brings the time, in seconds of any clock that 
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
 LONGEST_SPACING = 1.0
@@ -21,7 +20,7 @@ _RECENT = 20
 
 class Pace:
     """
-    Even spacing of requests; safe to use from several threads.
+    Even spacing of requests.
 
     The service tells nobody its limits, so they are learned: a refusal for load halves the speed at which
     it came, good answers bring it back slowly, and what ``Retry-After`` asks for holds everybody.
@@ -34,16 +33,14 @@ class Pace:
         self._spacing = self._least
         self._next = self._slowed_at = self._recovered_at = float("-inf")
         self._recent: deque[float] = deque(maxlen=_RECENT)
-        self._lock = threading.Lock()
 
     def take(self, now: float) -> float:
         """Take the right to send now and return 0.0; or return the seconds after which to ask again."""
-        with self._lock:
-            if now < self._next:
-                return self._next - now
-            self._next = now + self._spacing
-            self._recent.append(now)
-            return 0.0
+        if now < self._next:
+            return self._next - now
+        self._next = now + self._spacing
+        self._recent.append(now)
+        return 0.0
 
     def slow_down(self, now: float, *, sent_at: float, hold: float = 0.0) -> None:
         """
@@ -52,19 +49,17 @@ class Pace:
         :param sent_at: when the refused request was sent: of those under way together only one counts.
         :param hold: seconds for which the service asked everybody to wait.
         """
-        with self._lock:
-            if sent_at > self._slowed_at and self._recent:
-                present = max(self._spacing, (now - self._recent[0]) / len(self._recent), SHORTEST_SPACING)
-                self._spacing = max(min(2.0 * present, LONGEST_SPACING), self._least)
-                self._slowed_at = self._recovered_at = now
-            self._next = max(self._next, now + max(hold, self._spacing))
+        if sent_at > self._slowed_at and self._recent:
+            present = max(self._spacing, (now - self._recent[0]) / len(self._recent), SHORTEST_SPACING)
+            self._spacing = max(min(2.0 * present, LONGEST_SPACING), self._least)
+            self._slowed_at = self._recovered_at = now
+        self._next = max(self._next, now + max(hold, self._spacing))
 
     def speed_up(self, now: float) -> None:
         """Learn from a good answer: a little faster, never faster than the connection says."""
         if self._spacing <= self._least:
             return
-        with self._lock:
-            good = min(max(now - self._recovered_at, 0.0), RECOVERY / 12)  # an idle hour proves nothing
-            self._recovered_at = now
-            faster = self._spacing * 0.5 ** (good / RECOVERY)
-            self._spacing = self._least if faster < SHORTEST_SPACING else max(faster, self._least)
+        good = min(max(now - self._recovered_at, 0.0), RECOVERY / 12)  # an idle hour proves nothing
+        self._recovered_at = now
+        faster = self._spacing * 0.5 ** (good / RECOVERY)
+        self._spacing = self._least if faster < SHORTEST_SPACING else max(faster, self._least)

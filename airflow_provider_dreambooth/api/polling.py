@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from airflow_provider_dreambooth.api.pacing import interval
 from airflow_provider_dreambooth.api.replies import (
     Failed,
     Outcome,
@@ -37,7 +38,7 @@ class PollPolicy:
     """
     How patiently to ask; Airflow's sensor parameters in seconds.
 
-    :param poke_interval: wait between two looks.
+    :param poke_interval: wait between two looks, where an eta does not shorten it: :mod:`~.pacing`.
     :param exponential_backoff: double that wait after each look that found nothing.
     :param max_wait: longest of those waits; None leaves the deadline as the only bound.
     :param not_found_grace: how long after waiting began "Request not found" is taken as "not yet".
@@ -105,7 +106,7 @@ class Poll:
             case Failed() | Pending():
                 self.looks += 1
                 self.failures = self.limited = 0
-                delay = self._interval(policy)
+                delay = interval(self.eta, policy, waited=now - began, looks=self.looks)
             case Unavailable():
                 if not outcome.for_load:  # a busy service is well: only the deadline ends that wait
                     budget = policy.max_consecutive_failures
@@ -121,12 +122,6 @@ class Poll:
         told = min(told * (self._jitter() + JITTER), MAX_SERVER_DELAY)
         delay = max(delay * self._jitter(), told, MIN_SLEEP)
         return Sleep(min(delay, deadline - now))
-
-    def _interval(self, policy: PollPolicy) -> float:
-        if not policy.exponential_backoff:
-            return policy.poke_interval
-        delay = policy.poke_interval * 2.0 ** min(self.looks - 1, 32)
-        return delay if policy.max_wait is None else min(delay, policy.max_wait)
 
     def _after_failure(self, policy: PollPolicy) -> float:
         doubled = policy.poke_interval * 2.0 ** min(max(self.failures + self.limited - 1, 0), 32)

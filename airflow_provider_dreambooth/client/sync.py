@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from airflow_provider_dreambooth.client.bounded import BoundedAdapter, at_most
 from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, user_agent
 
 CHUNK = 1 << 16
+_turn = threading.Lock()
+"""Over the paces, which all threads of this process share."""
 
 
 class Client:
@@ -25,7 +28,6 @@ class Client:
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
-        self._pace = pace_of(config)
         self.key_is_current = False
         """Whether the connection was looked up again after a refusal of this key, and has no other."""
         self._session = requests.Session()
@@ -63,8 +65,7 @@ class Client:
             return Unavailable("network", self._explain(error))
 
     def _post(self, url: str, call: Call) -> RawReply:
-        while (delay := self._pace.take(time.monotonic())) > 0:
-            time.sleep(delay)
+        self._wait_for_turn()
         proxy = self.config.proxy
         with (
             at_most(self.config.connect_timeout + self.config.timeout),
@@ -91,6 +92,14 @@ class Client:
                 location=response.headers.get("Location"),
                 retry_after=response.headers.get("Retry-After"),
             )
+
+    def _wait_for_turn(self) -> None:
+        while True:
+            with _turn:
+                delay = pace_of(self.config).take(time.monotonic())
+            if delay <= 0:
+                return
+            time.sleep(delay)
 
     def _adapter(self) -> BoundedAdapter:
         size = self.config.max_connections

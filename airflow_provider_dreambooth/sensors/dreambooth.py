@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.packing import pack, unpack
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
@@ -137,7 +138,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         again, and its consecutive failures are not counted: the deadline ends it.
         """
         if (store := context.get("task_state_store")) is not None:
-            store.set(STATE_KEY, {"try_number": context["ti"].try_number, "batch": batch.to_dict()})
+            store.set(STATE_KEY, {"try_number": context["ti"].try_number, "batch": pack(batch)})
 
     def _kept(self, context: Context, asked: RequestList) -> Batch | None:
         store = context.get("task_state_store")
@@ -145,7 +146,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         if not isinstance(kept, dict) or kept.get("try_number") != context["ti"].try_number:
             return None
         try:
-            batch = Batch.from_dict(kept["batch"])
+            batch = unpack(kept["batch"])
         except (ValueError, KeyError):
             return None  # written by another release: look at everything again
         return batch if batch.request_ids == set(asked.order) else None

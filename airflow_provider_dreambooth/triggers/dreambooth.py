@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.packing import pack, unpack
 from airflow_provider_dreambooth.api.wording import one_line
 from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
 from airflow_provider_dreambooth.hooks.shared import shared_service
 
+T = TypeVar("T")
 EVENT_VERSION = 1
 PROGRESS_SECONDS = 10.0
 """Shortest time between two progress lines of a trigger: all logs go through the triggerer's one socket."""
@@ -23,10 +26,10 @@ class DreamboothFetchTrigger(BaseTrigger):
     """
     Poll the requests of a batch until each is ready, has failed, or the batch's deadline has passed.
 
-    It yields exactly one event, ``{"version": 1, "batch": {…}, "error": None | {"kind", "message"}}``, where
-    ``batch`` is :meth:`~airflow_provider_dreambooth.api.batch.Batch.to_dict` with a verdict for each
-    request. The deadline is absolute, so a restarted triggerer neither extends nor breaks it: it looks
-    once more, then judges.
+    It yields exactly one event, ``{"version": 1, "batch": …, "error": None | {"kind", "message"}}``, where
+    ``batch`` is the batch as :func:`~airflow_provider_dreambooth.api.packing.pack` stores it, with a verdict
+    for each request. The deadline is absolute, so a restarted triggerer neither extends nor breaks it: it
+    looks once more, then judges.
 
     :param dreambooth_conn_id: the connection; the key itself is never among the arguments, which
         Airflow stores in clear text.
@@ -36,7 +39,7 @@ class DreamboothFetchTrigger(BaseTrigger):
     def __init__(
         self,
         dreambooth_conn_id: str = "dreambooth_default",
-        batch: dict[str, Any] | None = None,
+        batch: dict[str, Any] | str | None = None,
         **later: Any,
     ) -> None:
         # A raise in here would end the whole triggerer, so everything is checked in run(). `later` takes
@@ -57,21 +60,23 @@ class DreamboothFetchTrigger(BaseTrigger):
         yield TriggerEvent(await self._wait())
 
     async def _wait(self) -> dict[str, Any]:
-        stored, error = self.batch, None
+        batch, error = None, None
         try:
-            batch = Batch.from_dict(self.batch or {})
-            try:
-                async with shared_service(self.dreambooth_conn_id) as service:
-                    self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
-                    await service.poller.wait(batch, self._reporter(batch))
-            finally:
-                stored = batch.to_dict()
+            batch = await self._aside(unpack, self.batch)
+            async with shared_service(self.dreambooth_conn_id) as service:
+                self.log.info("%s on connection %r", batch.progress, self.dreambooth_conn_id)
+                await service.poller.wait(batch, self._reporter(batch))
         except DreamboothConnectionError as problem:
             error = {"kind": "connection", "message": str(problem)}
         except Exception as problem:  # told in the task's log with its cause, and again by the task itself
             self.log.exception("Waiting broke off")
             error = {"kind": "unexpected", "message": one_line(f"{type(problem).__name__}: {problem}")}
+        stored = self.batch if batch is None else await self._aside(pack, batch)
         return {"version": EVENT_VERSION, "batch": stored, "error": error}
+
+    async def _aside(self, work: Callable[[Any], T], argument: Any) -> T:
+        """Read or write a large batch in a thread: it takes long, and the other triggers go on meanwhile."""
+        return await asyncio.to_thread(work, argument) if isinstance(self.batch, str) else work(argument)
 
     def _reporter(self, batch: Batch) -> Callable[[], None]:
         said_at = time.monotonic()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,7 +94,7 @@ def test_good_answers_bring_the_speed_back_slowly_until_there_is_no_limit():
     in_each_minute = [
         sum(n * RECOVERY <= when - 1 < (n + 1) * RECOVERY for when in times) / RECOVERY for n in range(4)
     ]
-    for slower, faster in zip(in_each_minute, in_each_minute[1:], strict=False):
+    for slower, faster in pairwise(in_each_minute):
         assert faster == pytest.approx(2 * slower, rel=0.15)
     assert pace.take(times[-1] + 1) == pace.take(times[-1] + 1) == 0
 

@@ -239,6 +239,22 @@ def test_a_list_comes_back_in_its_order_and_repeats_cost_nothing(service: Sandbo
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_long_list_is_passed_on_in_little_space(service: Sandbox, mode: str):
+    ids = [service.add(prompt=str(n), replies=("processing", "success_newer")) for n in range(120)]
+
+    ended = run_task(sensor(mode, ids, poke_interval=1.0))
+
+    assert [one["request_id"] for one in ended.result] == ids
+    assert {tuple(one) for one in ended.result} <= {
+        ("request_id", "status", "output"),
+        ("request_id", "status", "output", "nsfw_content_detected"),
+    }
+    assert {service.fetches(rid) for rid in ids} == {2}
+    for event in ended.events:
+        assert len(json.dumps(event)) < len(json.dumps(ended.result)) / 2
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_wrong_key_ends_a_list_with_one_line_and_few_requests(service: Sandbox, mode: str):
     ids = [service.add(prompt="never seen") for _ in range(100)]
     service.set_key("another-key")
