@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.api.batch import VERSION, Batch
-from airflow_provider_dreambooth.api.pacing import MAX_ETA
+from airflow_provider_dreambooth.api.pacing import CLOSEST, first_delay
 from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY, MIN_SLEEP, PollPolicy
 from airflow_provider_dreambooth.api.replies import (
     Failed,
@@ -93,7 +93,7 @@ def test_ready_at_the_first_look():
     assert batch.progress == "3 of 3 ready"
 
 
-@pytest.mark.parametrize(("eta", "first"), [(None, 0), (0.25, 0.25), (13.5, 13.5), (1e9, MAX_ETA)])
+@pytest.mark.parametrize(("eta", "first"), [(None, 0), (0.25, 0.5), (20, 12.5), (150, 80), (1e9, 100)])
 def test_the_eta_comes_first(eta, first):
     world = World(scripted(READY))
     world.wait(batch_of("1", timeout=3600, eta=eta))
@@ -241,14 +241,15 @@ def test_every_wait_ends_well_paced(script, policy, timeout, eta, latency, most)
     assert batch.verdicts.keys() == script.keys()
     for request_id, verdict in batch.verdicts.items():
         looks = [look for look in world.looks if look.request_id == request_id]
-        pace = max(MIN_SLEEP, 0.9 * min(policy.poke_interval, policy.max_wait or 60))
+        closest = policy.poke_interval * (CLOSEST if eta else 1)
+        pace = max(MIN_SLEEP, 0.9 * min(closest, policy.max_wait or 60))
         assert len(looks) <= timeout / pace + 4
         for one, following in pairwise(looks):
             rested = following.asked_at - one.answered_at
             assert rested >= pace - TICK or following.asked_at >= deadline - TICK
             assert one.answered_at < deadline  # nobody is asked again after an answer at the deadline
         if looks:
-            assert looks[0].asked_at >= min(BEGAN + min(eta or 0, MAX_ETA), deadline) - TICK
+            assert looks[0].asked_at >= min(BEGAN + first_delay(eta, policy), deadline) - TICK
         if isinstance(verdict, TimedOut):
             assert looks[-1].answered_at >= deadline
         elif not isinstance(verdict, Refused):
