@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -94,9 +95,12 @@ Outcome = Ready | Pending | Failed | Refused | Unavailable
 Verdict = Ready | Failed | Refused | Unavailable | TimedOut
 
 
+@lru_cache(maxsize=64)
 def parse(http_status: int, body: bytes, retry_after: float | None = None) -> Outcome:
     """
     Parse any reply to a submit or a fetch. Total: never raises.
+
+    The outcomes of the last replies are kept: waiting gets the same few bytes thousands of times.
 
     :param http_status: as received.
     :param body: the whole body, already freed of the API key.
