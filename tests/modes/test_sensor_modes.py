@@ -269,9 +269,9 @@ def test_a_wrong_key_ends_a_list_with_one_line_and_few_requests(service: Sandbox
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_look_before_the_eta_and_none_for_what_is_ready(service: Sandbox, mode: str):
+def test_no_look_before_half_the_eta_and_none_for_what_is_ready(service: Sandbox, mode: str):
     request_id = service.add(prompt="a fox", ready_in=0.4)
-    submitted = {"request_id": request_id, "status": "processing", "eta": 0.6, "meta": {"seed": 7}}
+    submitted = {"request_id": request_id, "status": "processing", "eta": 0.8, "meta": {"seed": 7}}
     link = f"{service.url}/pictures/x.png"
 
     waited = run_task(sensor(mode, submitted))
