@@ -32,12 +32,8 @@ class AsyncClient:
                 "Content-Type": "application/json",
                 "Accept": "application/json",
             },
-            # `total` bounds headers that drip, too, where `sock_read` bounds each read and not their sum.
-            timeout=aiohttp.ClientTimeout(
-                total=config.connect_timeout + config.timeout,
-                sock_connect=config.connect_timeout,
-                sock_read=config.timeout,
-            ),
+            # `total` bounds headers that drip, too; `sock_read` would arm a timer for each read of each poll.
+            timeout=aiohttp.ClientTimeout(total=config.timeout, sock_connect=config.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         # `trust_env` would read the environment and .netrc in a thread, twice for each poll.
@@ -69,15 +65,9 @@ class AsyncClient:
         async with self._session.post(
             url, data=call.encode(self.config.api_key), allow_redirects=False, proxy=self._proxy
         ) as response:
-            body: bytes | None = b""
-            async for chunk in response.content.iter_chunked(CHUNK):
-                body = (body or b"") + chunk
-                if len(body) > call.max_reply_bytes:
-                    body = None
-                    break
             return RawReply(
                 response.status,
-                body,
+                await _body(response, call.max_reply_bytes),
                 time.time(),
                 location=response.headers.get("Location"),
                 retry_after=response.headers.get("Retry-After"),
@@ -104,6 +94,18 @@ class AsyncClient:
     def _cause(self, error: Exception) -> str:
         text = without_key(f"{type(error).__name__}: {error}".encode(), self.config.api_key)
         return wording.one_line(text.decode(), 150)
+
+
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """Read a reply; None if it is longer than it may be."""
+    if response.content_length is not None and response.headers.get("Content-Encoding") is None:
+        return await response.read() if response.content_length <= most else None
+    body = b""
+    async for chunk in response.content.iter_chunked(CHUNK):
+        body += chunk
+        if len(body) > most:
+            return None
+    return body
 
 
 def _environment_proxy(url: str) -> str | None:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """An adapter for ``requests`` whose exchanges end in time, however slowly headers and body drip.
 
-``requests`` bounds each read of a socket, not their sum. Here a timer ends the whole exchange by
-shutting its socket down, which the reading thread sees as a dropped connection.
+``requests`` bounds each read of a socket, not their sum: its timeout begins anew with every byte. Here each
+read waits no longer than what is left of the whole exchange.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
+import http.client
+import io
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,70 +22,103 @@ import urllib3.connection
 _of_this_thread = threading.local()
 
 
-class _Exchange:
-    """The socket of an exchange under way, for the timer of its thread."""
+class Deadline:
+    """
+    When an exchange is over.
 
-    def __init__(self) -> None:
-        self.sock: socket.socket | None = None
-        self.over = False
+    :param seconds: from now on.
+    """
 
-    def end(self) -> None:
-        self.over = True
-        if self.sock is not None:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # past TLS, which would say farewell
+    def __init__(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        """By ``time.monotonic()``; whoever reads on may move it on."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it has passed."""
+        return time.monotonic() >= self.until
 
 
 @contextlib.contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Bound everything that this thread reads through a :class:`BoundedAdapter` meanwhile."""
-    exchange = _Exchange()
-    timer = threading.Timer(seconds, exchange.end)
-    timer.daemon = True
-    timer.start()
-    _of_this_thread.exchange = exchange
+def at_most(seconds: float) -> Iterator[Deadline]:
+    """Bound everything read from replies that this thread gets through a :class:`BoundedAdapter` meanwhile."""
+    deadline = Deadline(seconds)
+    _of_this_thread.deadline = deadline
     try:
-        yield
+        yield deadline
     except (requests.RequestException, OSError):
-        if exchange.over:
+        if deadline.over:
             raise requests.ReadTimeout("the reply came too slowly") from None
         raise
     finally:
-        timer.cancel()
-        _of_this_thread.exchange = None
+        _of_this_thread.deadline = None
 
 
-class _Watched(urllib3.connection.HTTPConnection):
-    def getresponse(self) -> Any:
-        exchange = getattr(_of_this_thread, "exchange", None)
-        if exchange is not None:
-            exchange.sock = self.sock
-        return super().getresponse()
+class _Reads(io.RawIOBase):
+    """The reading side of a socket, until the deadline."""
+
+    def __init__(self, sock: Any, raw: Any, deadline: Deadline) -> None:
+        self._sock, self._raw, self._deadline = sock, raw, deadline
+        self._wait = sock.gettimeout() or float("inf")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(min(left, self._wait))
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
-class _WatchedTLS(_Watched, urllib3.connection.HTTPSConnection):
-    pass
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        if deadline := getattr(_of_this_thread, "deadline", None):
+            raw = self.fp.detach()  # nothing is read yet
+            self.fp = io.BufferedReader(_Reads(sock, raw, deadline))
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Watched
+class BoundedConnection(urllib3.connection.HTTPConnection):
+    """A connection whose replies :func:`at_most` can end."""
 
-
-class _TLSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _WatchedTLS
+    response_class = _Response
 
 
 class BoundedAdapter(requests.adapters.HTTPAdapter):
-    """An adapter whose connections :func:`at_most` can end."""
+    """
+    An adapter whose exchanges :func:`at_most` can end.
+
+    :param connection: what it connects with; for TLS too.
+    """
+
+    def __init__(self, connection: type[BoundedConnection] = BoundedConnection, **kwargs: Any) -> None:
+        class TLSConnection(connection, urllib3.connection.HTTPSConnection):  # type: ignore[misc,valid-type]
+            pass
+
+        class Pool(urllib3.HTTPConnectionPool):
+            ConnectionCls = connection
+
+        class TLSPool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = TLSConnection
+
+        self._pool_classes = {"http": Pool, "https": TLSPool}
+        super().__init__(**kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of these connections."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
         """Make the same pools behind a proxy."""
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         if not proxy.lower().startswith("socks"):  # SOCKS has connections of its own
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+            manager.pool_classes_by_scheme = self._pool_classes
         return manager
