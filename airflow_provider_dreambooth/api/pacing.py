@@ -24,9 +24,9 @@ ERROR = 2.0
 """The factor by which an eta is taken to err."""
 LONG_ETA = 80.0
 """From this eta (seconds) on looks are a whole ``poke_interval`` apart; below it less, by the square root."""
-CLOSEST = 0.5
+CLOSEST = 0.6
 """The least that a short eta makes of a ``poke_interval``."""
-FURTHEST = 20.0
+FURTHEST = 12.0
 """The longest wait for eta / 2, in poke_intervals, as an eta may also be too long by any factor."""
 
 

@@ -93,7 +93,7 @@ def test_ready_at_the_first_look():
     assert batch.progress == "3 of 3 ready"
 
 
-@pytest.mark.parametrize(("eta", "first"), [(None, 0), (0.25, 0.5), (20, 12.5), (150, 80), (1e9, 100)])
+@pytest.mark.parametrize(("eta", "first"), [(None, 0), (0.25, 0.5), (20, 13), (100, 55), (1e9, 60)])
 def test_the_eta_comes_first(eta, first):
     world = World(scripted(READY))
     world.wait(batch_of("1", timeout=3600, eta=eta))
