@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 _PACKAGE = "airflow_provider_dreambooth"
 _INTEGRATION = "Stable Diffusion API (ModelsLab)"
 
 
-def get_provider_info() -> dict[str, Any]:
+def get_provider_info() -> dict[str, object]:
     """Describe the provider; ``airflow providers get airflow-provider-dreambooth`` shows it."""
     return {
         "package-name": "airflow-provider-dreambooth",
@@ -42,11 +40,11 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(kind: str) -> dict[str, Any]:
+def _modules(kind: str) -> dict[str, object]:
     return {"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{kind}.dreambooth"]}
 
 
-def _connection_fields() -> dict[str, Any]:
+def _connection_fields() -> dict[str, object]:
     """
     Name the extras of a connection, as the form of Airflow 3 shows them.
 
@@ -93,5 +91,5 @@ def _connection_fields() -> dict[str, Any]:
     }
 
 
-def _field(label: str, description: str, kind: str, **schema: Any) -> dict[str, Any]:
+def _field(label: str, description: str, kind: str, **schema: object) -> dict[str, object]:
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
@@ -17,10 +17,14 @@ from airflow_provider_dreambooth.api.endpoints import MODEL_LIST, SYSTEM_LOAD, C
 from airflow_provider_dreambooth.api.exchange import Answer
 from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY, PollPolicy
 from airflow_provider_dreambooth.api.replies import Failed, Outcome, Pending, Ready, Refused, Unavailable
-from airflow_provider_dreambooth.client.sync import Client, look
+from airflow_provider_dreambooth.client.config import ClientConfig
 from airflow_provider_dreambooth.exceptions import DreamboothInputError, RequestFailure, error_for
 from airflow_provider_dreambooth.hooks.connection import read_connection
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
+
+if TYPE_CHECKING:
+    # Imported where it is used: each parsing of a DAG would pay for requests, which only a task needs.
+    from airflow_provider_dreambooth.client.sync import Client
 
 ATTEMPTS = 3
 T = TypeVar("T")
@@ -67,7 +71,7 @@ class DreamboothHook(BaseHook):
         :raises DreamboothConnectionError: if the connection has no key or holds a bad value.
         """
         if self._client is None:
-            self._client = Client(read_connection(self.dreambooth_conn_id, self.get_connection))
+            self._client = _open(read_connection(self.dreambooth_conn_id, self.get_connection))
         return self._client
 
     def close(self) -> None:
@@ -144,6 +148,8 @@ class DreamboothHook(BaseHook):
 
         :param until: epoch seconds; no further request is begun after it.
         """
+        from airflow_provider_dreambooth.client.sync import look
+
         look(batch, self._fetch_once, most=self.get_conn().config.max_connections, until=until)
 
     def system_load(self) -> dict[str, Any]:
@@ -216,7 +222,7 @@ class DreamboothHook(BaseHook):
                     refused.key_is_current = True
                 else:
                     self._retired.append(refused)
-                    self._client = Client(config)
+                    self._client = _open(config)
             return self.get_conn()
 
     def _document(self, call: Call, is_it: Callable[[Any], bool]) -> Any:
@@ -243,6 +249,12 @@ class DreamboothHook(BaseHook):
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )(ask)
         return result
+
+
+def _open(config: ClientConfig) -> Client:
+    from airflow_provider_dreambooth.client.sync import Client
+
+    return Client(config)
 
 
 def _wait_as_told(state: RetryCallState) -> float:
