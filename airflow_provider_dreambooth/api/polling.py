@@ -38,7 +38,7 @@ class PollPolicy:
     """
     How patiently to ask; Airflow's sensor parameters in seconds.
 
-    :param poke_interval: wait between two looks, where an eta does not shorten it: :mod:`~.pacing`.
+    :param poke_interval: wait between two looks; an eta may shorten it (``api/pacing.py``).
     :param exponential_backoff: double that wait after each look that found nothing.
     :param max_wait: longest of those waits; None leaves the deadline as the only bound.
     :param not_found_grace: how long after waiting began "Request not found" is taken as "not yet".
