@@ -41,7 +41,7 @@ class Deadline:
 
 @contextlib.contextmanager
 def at_most(seconds: float) -> Iterator[Deadline]:
-    """Bound everything read from replies that this thread gets through a :class:`BoundedAdapter` meanwhile."""
+    """Bound what is read of the replies that this thread gets through a :class:`BoundedAdapter` meanwhile."""
     deadline = Deadline(seconds)
     _of_this_thread.deadline = deadline
     try:

@@ -17,9 +17,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.nap import sleep_using_event
 
 from airflow_provider_dreambooth.api.replies import retry_after_seconds
+from airflow_provider_dreambooth.client.bounded import Deadline
 from airflow_provider_dreambooth.storage.links import LinkRefused, without_queries
 from airflow_provider_dreambooth.storage.pictures import Incomplete, LocalPicture, NotAPicture, examine
-from airflow_provider_dreambooth.storage.session import LinkSession, SettingsUnusable, Watch
+from airflow_provider_dreambooth.storage.session import LinkSession, SettingsUnusable
 from airflow_provider_dreambooth.storage.unpacking import CHUNK, unpack
 
 SLOWEST = 16 * 1024
@@ -145,10 +146,10 @@ def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: thre
         raise Stopped
     size, digest = 0, hashlib.sha256()
     try:
-        with session.open(url) as (response, watch):
+        with session.open(url) as (response, deadline):
             _check_status(response)
             # Base64 is a third longer than what it holds; what is longer still holds nothing but air.
-            body = _body(response, watch, sum(session.timeout), stop, 2 * max_bytes + (1 << 16))
+            body = _body(response, deadline, sum(session.timeout), stop, 2 * max_bytes + (1 << 16))
             chunks = unpack(body, response.headers.get("Content-Encoding", ""))
             try:
                 with path.open("wb") as file:
@@ -191,7 +192,7 @@ def _check_status(response: requests.Response) -> None:
 
 
 def _body(
-    response: requests.Response, watch: Watch, patience: float, stop: threading.Event, most: int
+    response: requests.Response, deadline: Deadline, patience: float, stop: threading.Event, most: int
 ) -> Iterator[bytes]:
     """Give a reply's bytes as they come: all that were announced, and not too slowly."""
     chunked = "Transfer-Encoding" in response.headers
@@ -202,14 +203,14 @@ def _body(
     begun = time.monotonic()
     count = 0
     while True:
-        watch.until = begun + patience + count / SLOWEST
+        deadline.until = begun + patience + count / SLOWEST
         try:
             chunk = response.raw.read1(CHUNK, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            _check_time(stop, watch, count, begun)
+            _check_time(stop, deadline, count, begun)
             slow = isinstance(error, urllib3.exceptions.ReadTimeoutError | TimeoutError)
             raise _Fault(f"the download {'stalled' if slow else 'dropped'} after {count:,} bytes") from None
-        _check_time(stop, watch, count, begun)
+        _check_time(stop, deadline, count, begun)
         if not chunk:
             break
         count += len(chunk)
@@ -220,10 +221,10 @@ def _body(
         raise _Fault(f"the download ended after {count:,} of {announced:,} bytes")
 
 
-def _check_time(stop: threading.Event, watch: Watch, count: int, begun: float) -> None:
+def _check_time(stop: threading.Event, deadline: Deadline, count: int, begun: float) -> None:
     if stop.is_set():
         raise Stopped
-    if watch.expired:
+    if deadline.over:
         passed = time.monotonic() - begun
         raise _Fault(f"the download is too slow: {count:,} bytes in {passed:.0f} seconds")
 

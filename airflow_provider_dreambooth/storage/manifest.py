@@ -78,7 +78,7 @@ def _read(store: Store, name: str, local: Path) -> tuple[list[dict[str, Any]], s
             return [], None
         if size > MAX_BYTES:
             raise _foreign(store.uri(name), f"it has {size:,} bytes")
-        store.get(name, local)
+        local = store.get(name, local)
     except StoreFailed as failed:
         raise DreamboothSaveError(f"the manifest that may be there cannot be read: {failed}") from None
     try:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -77,7 +79,9 @@ def save_pictures(
     session = LinkSession(
         allow_private=allow_private, connections=workers, timeout=timeout, verify=verify, proxy=proxy
     )
-    with tempfile.TemporaryDirectory(prefix="dreambooth-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=".dreambooth-", dir=store.scratch, ignore_cleanup_errors=True
+    ) as folder:
         run = _Run(store, session, Path(folder), overwrite, max_bytes, link_patience)
         outcomes = _in_parallel(run, names, workers, _Progress(log, len(names)))
     found = [outcomes[picture] for picture in pictures]
@@ -150,9 +154,8 @@ class _Run:
             if size > self._max_bytes:
                 reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
             else:
-                self.store.get(name + suffix, path)
                 try:
-                    return _record(picture, uri, read_back(path))
+                    return _record(picture, uri, read_back(self.store.get(name + suffix, path)))
                 except (NotAPicture, Incomplete) as found:
                     reason = str(found)
             told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
@@ -235,15 +238,18 @@ def _in_parallel(
 ) -> dict[Picture, SavedPicture | PictureFailure]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dreambooth-save")
     futures: dict[Future[SavedPicture | PictureFailure], Picture] = {}
+    done: SimpleQueue[Future[SavedPicture | PictureFailure]] = SimpleQueue()
     try:
         for number, (picture, name) in enumerate(names.items()):
-            futures[pool.submit(run.save, picture, name, number)] = picture
-        waiting = set(futures)
-        while waiting:
+            future = pool.submit(run.save, picture, name, number)
+            futures[future] = picture
+            future.add_done_callback(done.put)
+        left = len(futures)
+        while left:
             # Not for ever: a signal that comes just before Python blocks does not wake it.
-            done, waiting = wait(waiting, timeout=_HEARTBEAT, return_when=FIRST_COMPLETED)
-            for future in done:
-                progress.tell(future.result())
+            with contextlib.suppress(Empty):
+                progress.tell(done.get(timeout=_HEARTBEAT).result())
+                left -= 1
         return {picture: future.result() for future, picture in futures.items()}
     except BaseException:  # a kill or a timeout of the task, between any two lines
         run.stop.set()

@@ -4,20 +4,16 @@
 from __future__ import annotations
 
 import contextlib
-import http.cookiejar
 import socket
 import threading
-import time
 import weakref
 from collections.abc import Iterator
-from typing import Any, Self
-from urllib.parse import urljoin
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
-import requests.adapters
-import urllib3
-import urllib3.connection
 
+from airflow_provider_dreambooth.client.bounded import BoundedAdapter, BoundedConnection, Deadline, at_most
 from airflow_provider_dreambooth.client.config import user_agent
 from airflow_provider_dreambooth.storage.links import LinkRefused, check_address, check_link
 
@@ -31,6 +27,8 @@ class SettingsUnusable(Exception):
 class LinkSession:
     """
     Opens links of unknown hosts, from any thread.
+
+    It keeps no cookies and takes nothing from ``~/.netrc``: it sends each request by itself.
 
     :param allow_private: as in :func:`~airflow_provider_dreambooth.storage.links.check_link`.
     :param connections: sockets kept open per host.
@@ -51,31 +49,25 @@ class LinkSession:
         self.allow_private = allow_private
         self.timeout = timeout
         self._verify = verify
-        self._proxies = {"http": proxy, "https": proxy} if proxy else None
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._settings: dict[str, Any] = {}
         self._sockets = _OpenSockets()
-        self._session = _Session()
-        # No compression: what Content-Length announces is then what the file will hold.
-        self._session.headers.update(
-            {
-                "User-Agent": user_agent("requests"),
-                "Accept": "image/*,*/*;q=0.5",
-                "Accept-Encoding": "identity",
-            }
+        self._adapter = BoundedAdapter(
+            _guarded(self._sockets, allow_private), pool_connections=connections * 4, pool_maxsize=connections
         )
-        # Anything here keeps requests from looking up the host in ~/.netrc, while the environment's
-        # proxies and CA bundle stay in use.
-        self._session.auth = lambda request: request
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(self._sockets, allow_private, connections)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        # No compression: what Content-Length announces is then what the file will hold.
+        self._headers = {
+            "User-Agent": user_agent("requests"),
+            "Accept": "image/*,*/*;q=0.5",
+            "Accept-Encoding": "identity",
+        }
 
     @contextlib.contextmanager
-    def open(self, url: str) -> Iterator[tuple[requests.Response, Watch]]:
+    def open(self, url: str) -> Iterator[tuple[requests.Response, Deadline]]:
         """
         Open a link, following redirects; the body is not read yet.
 
-        With the reply comes its watch: whoever reads the body says there until when that may take.
+        With the reply comes its deadline: whoever reads the body says there until when that may take.
 
         :raises LinkRefused: if the link, or one that it redirects to, must not be opened.
         :raises requests.RequestException: if there is no answer.
@@ -84,9 +76,9 @@ class LinkSession:
         for _ in range(MAX_REDIRECTS + 1):
             if reason := check_link(url, allow_private=self.allow_private):
                 raise LinkRefused(reason)
-            with Watch(self.timeout[1]) as watch, self._get(url, watch) as response:
+            with at_most(sum(self.timeout)) as deadline, self._get(url) as response:
                 if not response.is_redirect:
-                    yield response, watch
+                    yield response, deadline
                     return
                 try:
                     url = urljoin(url, response.headers["Location"])
@@ -94,17 +86,10 @@ class LinkSession:
                     raise LinkRefused("it redirects to what is no readable URL") from None
         raise LinkRefused(f"it redirects more than {MAX_REDIRECTS} times")
 
-    def _get(self, url: str, watch: Watch) -> requests.Response:
-        self._sockets.here.watch = watch
+    def _get(self, url: str) -> requests.Response:
         try:
-            return self._session.get(
-                url,
-                timeout=self.timeout,
-                verify=self._verify,
-                proxies=self._proxies,
-                allow_redirects=False,
-                stream=True,
-            )
+            request = requests.Request("GET", url, headers=self._headers).prepare()
+            return self._adapter.send(request, timeout=self.timeout, **self._settings_for(url))
         except requests.RequestException:
             raise
         except ValueError:  # a host that urllib3 or the encoding of its name does not take
@@ -112,57 +97,23 @@ class LinkSession:
         except OSError as error:  # requests looks itself whether there is such a file
             raise SettingsUnusable(f"the TLS settings cannot be used: {error}") from None
 
+    def _settings_for(self, url: str) -> Any:
+        """Ask the environment for proxy and CA bundle once a host: for each picture that would take long."""
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}/"
+        if host not in self._settings:
+            self._settings[host] = requests.Session().merge_environment_settings(
+                host, dict(self._proxies), stream=True, verify=self._verify, cert=None
+            )
+        return self._settings[host]
+
     def abort(self) -> None:
         """End every exchange under way at once, from whichever thread: their reads fail."""
         self._sockets.shut_down()
 
     def close(self) -> None:
         """Close the sockets."""
-        self._session.close()
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Give none: requests would read the whole body of a redirect, even of one it does not follow."""
-        return
-
-
-class Watch:
-    """
-    Ends an exchange whose time is up: a socket's own timeout begins anew with each byte that drips in.
-
-    :param seconds: from the request to the end of the reply's headers.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.until = 0.0
-        self.expired = False
-        self._seconds = seconds
-        self._ended = threading.Event()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-
-    def begin(self, sock: Any) -> None:
-        """Watch a socket; from now on ``until`` (``time.monotonic()``) may be moved on, not back."""
-        self.until = time.monotonic() + self._seconds
-        threading.Thread(target=self._watch, args=(sock,), name="dreambooth-watch", daemon=True).start()
-
-    def _watch(self, sock: Any) -> None:
-        while (left := self.until - time.monotonic()) > 0:
-            if self._ended.wait(left):
-                return
-        self.expired = True
-        _shut_down(sock)
-
-
-def _shut_down(sock: Any) -> None:
-    with contextlib.suppress(OSError, TypeError):  # TLS within a proxy's TLS is no socket
-        # Past TLS, whose own farewell could wait for the other side.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        self._adapter.close()
 
 
 class _OpenSockets:
@@ -172,8 +123,6 @@ class _OpenSockets:
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._closed = False
-        self.here = threading.local()
-        """``watch``: that of the exchange which this thread is in."""
 
     def add(self, sock: Any) -> None:
         with self._lock:
@@ -188,61 +137,35 @@ class _OpenSockets:
             self._closed = True
             found = list(self._sockets)
         for sock in found:
-            _shut_down(sock)
+            with contextlib.suppress(OSError):
+                # Past TLS, whose own farewell could wait for the other side.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
-    def __init__(self, sockets: _OpenSockets, allow_private: bool, connections: int) -> None:
-        class Guarded(urllib3.connection.HTTPConnection):
-            def _new_conn(self) -> socket.socket:
-                sock = super()._new_conn()
-                try:
-                    self.admit(sock)
-                except LinkRefused:
-                    sock.close()
-                    raise
-                return sock
+def _guarded(sockets: _OpenSockets, allow_private: bool) -> type[BoundedConnection]:
+    """Make connections that lead only where links may lead."""
 
-            def connect(self) -> None:
-                super().connect()
-                # Once more at the documented place: `_new_conn` comes before the TLS handshake, but it
-                # is urllib3's own and may be renamed.
-                self.admit(self.sock)
-                sockets.add(self.sock)
+    class Guarded(BoundedConnection):
+        def _new_conn(self) -> socket.socket:
+            sock = super()._new_conn()
+            try:
+                self.admit(sock)
+            except LinkRefused:
+                sock.close()
+                raise
+            return sock
 
-            def getresponse(self) -> Any:
-                watch: Watch = sockets.here.watch
-                watch.begin(self.sock)
-                try:
-                    return super().getresponse()
-                finally:
-                    if watch.expired:  # what came till then would pass for all headers
-                        raise TimeoutError
+        def connect(self) -> None:
+            super().connect()
+            # Once more at the documented place: `_new_conn` comes before the TLS handshake, but it
+            # is urllib3's own and may be renamed.
+            self.admit(self.sock)
+            sockets.add(self.sock)
 
-            def admit(self, sock: Any) -> None:
-                if self.proxy is None:
-                    reason = check_address(sock.getpeername()[0], allow_private=allow_private)
-                    if reason:
-                        raise LinkRefused(f"its host {self.host} leads elsewhere: {reason}")
+        def admit(self, sock: Any) -> None:
+            if self.proxy is None:
+                reason = check_address(sock.getpeername()[0], allow_private=allow_private)
+                if reason:
+                    raise LinkRefused(f"its host {self.host} leads elsewhere: {reason}")
 
-        class GuardedTLS(Guarded, urllib3.connection.HTTPSConnection):
-            pass
-
-        class Pool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Guarded
-
-        class TLSPool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = GuardedTLS
-
-        self._pool_classes = {"http": Pool, "https": TLSPool}
-        super().__init__(pool_connections=connections * 4, pool_maxsize=connections, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pool_classes
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # SOCKS has connections of its own
-            manager.pool_classes_by_scheme = self._pool_classes
-        return manager
+    return Guarded

@@ -73,6 +73,11 @@ class Store:
         except Exception as error:  # noqa: BLE001 - whatever a provider raises: the library or the connection lacks
             raise self._unusable(error) from None
 
+    @property
+    def scratch(self) -> str | None:
+        """The folder for files on their way: in a destination on disk, where a rename ends it; else any."""
+        return self._root or "/" if self._local else None
+
     def uri(self, name: str) -> str:
         """Give an object's address, without the connection id that ``str(path)`` puts into it."""
         scheme = "file" if self._local else self.protocol
@@ -115,13 +120,16 @@ class Store:
             raise self._failed("look for", name, error) from None
         return int(found["size"] or 0) if found["type"] == "file" else None
 
-    def get(self, name: str, local: Path) -> None:
+    def get(self, name: str, local: Path) -> Path:
         """
-        Copy an object into a local file.
+        Give an object as a local file: a copy, or itself if it is one.
 
+        :param local: where to put the copy.
         :raises FolderFull: if there is no room for it here.
         :raises StoreFailed: if that fails.
         """
+        if self._local:
+            return Path(self._path(name))
         try:
             self._fs.get_file(self._path(name), str(local))
         except Exception as error:  # noqa: BLE001
@@ -131,15 +139,17 @@ class Store:
                 )
                 raise FolderFull(told) from None
             raise self._failed("read", name, error) from None
+        return local
 
     def put(self, local: Path, name: str, content_type: str) -> None:
         """
-        Copy a local file to where it appears only when whole, in place of what was there.
+        Bring a local file to where it appears only when whole, in place of what was there.
 
+        :param local: best in :attr:`scratch`; it may be gone afterwards.
         :param content_type: also told to the store, so that a browser shows the object.
         :raises StoreFailed: if that fails; nothing new is then under the name.
         """
-        path = self._path(name)
+        path, size = self._path(name), local.stat().st_size
         try:
             if self._local:
                 self._put_local(local, Path(path))
@@ -148,7 +158,7 @@ class Store:
             else:
                 self._put_and_rename(local, path)
         except Exception as error:  # noqa: BLE001
-            raise self._failed(f"write {local.stat().st_size:,} bytes to", name, error) from None
+            raise self._failed(f"write {size:,} bytes to", name, error) from None
 
     def delete(self, name: str) -> None:
         """
@@ -175,10 +185,9 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(self._beside(str(path)))
         try:
-            with local.open("rb") as source, beside.open("xb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
+            shutil.move(local, beside)  # a rename, but for a folder that is another disk
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
             beside.replace(path)
         except BaseException:
             beside.unlink(missing_ok=True)
