@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -39,12 +39,15 @@ def check_at_least(**limits: tuple[Any, float]) -> None:
             raise ValueError(f"{name} is {value!r}; give a number from {least:g} on")
 
 
-def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
+def look_then_defer(
+    task: BaseOperator, batch: Batch, conn_id: str, end_with: Callable[[], Any] = lambda: None
+) -> None:
     """
     Look once, briefly, for what is due; then give the worker slot back if something is still waited for.
 
     A request with an ``eta`` in the future is not due yet, so that look is not wasted.
 
+    :param end_with: makes what the trigger needs to end the task; called if there will be a trigger.
     :raises TaskDeferred: unless every request has its verdict.
     """
     if not batch.waiting:
@@ -56,7 +59,9 @@ def look_then_defer(task: BaseOperator, batch: Batch, conn_id: str) -> None:
         # No `timeout` for Airflow: the trigger has the deadline and looks once more before it judges,
         # while Airflow's sweep would fail a finished wait because the triggerer was down meanwhile.
         task.defer(
-            trigger=DreamboothFetchTrigger(dreambooth_conn_id=conn_id, batch=pack(batch)),
+            trigger=DreamboothFetchTrigger(
+                dreambooth_conn_id=conn_id, batch=pack(batch), end_with=end_with()
+            ),
             method_name="execute_complete",
         )
 

@@ -24,14 +24,18 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "exceptions": ({"api"}, AIRFLOW),
     "results": ({"api", "exceptions"}, AIRFLOW),
     "hooks": ({"__init__", "api", "client", "exceptions", "results"}, AIRFLOW | {"tenacity"}),
-    "triggers": ({"api", "client", "exceptions", "results", "hooks"}, AIRFLOW),
+    "ending": ({"api", "exceptions", "results"}, AIRFLOW),
+    "triggers": ({"api", "client", "exceptions", "results", "hooks", "ending"}, AIRFLOW),
     "storage": (
         {"api", "client", "exceptions"},
         AIRFLOW | {"requests", "urllib3", "tenacity", "pendulum", "puremagic", "imagesize", "azure"},
     ),
     "waiting": ({"api", "client", "exceptions", "results", "hooks", "triggers"}, AIRFLOW),
     "links": ({"api"}, AIRFLOW),
-    "sensors": ({"api", "exceptions", "results", "hooks", "triggers", "waiting", "links"}, AIRFLOW),
+    "sensors": (
+        {"api", "exceptions", "results", "hooks", "triggers", "waiting", "ending", "links"},
+        AIRFLOW,
+    ),
     "operators": (
         {"api", "client", "exceptions", "results", "hooks", "triggers", "waiting", "storage", "links"},
         AIRFLOW | {"pendulum"},

@@ -23,6 +23,7 @@ from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.packing import pack, unpack
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
+from airflow_provider_dreambooth.ending import end_with
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
 from airflow_provider_dreambooth.waiting import (
@@ -49,6 +50,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
     :param request_id: an id, a list of ids, or what a generation task returned. (templated)
     :param dreambooth_conn_id: the connection of type ``dreambooth``. (templated)
     :param deferrable: wait in the triggerer, without a worker slot.
+    :param end_from_trigger: also end there if all is ready, instead of on a worker, where Airflow can do so.
     :param poke_interval: seconds between two looks, a tenth more or less.
     :param timeout: seconds from the start of this try to the deadline; each request gets one more look then.
     :param not_found_grace: seconds for which "Request not found" is taken as "not yet".
@@ -65,6 +67,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         request_id: Any,
         dreambooth_conn_id: str = DreamboothHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
         poke_interval: float | timedelta = 5.0,
         not_found_grace: float = 30.0,
         max_consecutive_failures: int = 10,
@@ -77,6 +80,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
         self.request_id = request_id
         self.dreambooth_conn_id = dreambooth_conn_id
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
         self.not_found_grace = not_found_grace
         self.max_consecutive_failures = max_consecutive_failures
 
@@ -92,7 +96,12 @@ class DreamboothFetchSensor(BaseSensorOperator):
             batch = self._begun(context, asked)
             with keeping_ready(context, batch, asked):
                 if self.deferrable:
-                    look_then_defer(self, batch, self.dreambooth_conn_id)
+                    look_then_defer(
+                        self,
+                        batch,
+                        self.dreambooth_conn_id,
+                        lambda: end_with(self, context, asked) if self.end_from_trigger else None,
+                    )
                 elif batch.waiting:
                     with DreamboothHook(self.dreambooth_conn_id) as hook:
                         if self.reschedule:

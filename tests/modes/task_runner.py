@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.triggers.base import TriggerEvent
+from airflow.sdk.execution_time.comms import SetXCom
+from airflow.sdk.execution_time.supervisor import set_supervisor_comms
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_dreambooth.triggers.dreambooth import DreamboothFetchTrigger
 
@@ -34,7 +36,11 @@ class TaskInstance:
     """Airflow's side of one task: XCom, the number of the try, and when it was first rescheduled."""
 
     try_number: int = 1
+    dag_id: str = "modes"
+    task_id: str = "wait"
+    run_id: str = "by_hand"
     map_index: int = -1
+    is_mapped: bool = False
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_rescheduled: datetime | None = None
 
@@ -53,6 +59,22 @@ class StateStore(dict):  # type: ignore[type-arg]
 
     def delete(self, key: str) -> None:
         self.pop(key, None)
+
+
+@dataclass
+class Triggerer:
+    """The end of a trigger's line to Airflow: it stores the XComs that come along."""
+
+    ti: TaskInstance
+
+    async def asend(self, message: Any) -> None:
+        self.send(message)
+
+    def send(self, message: Any) -> None:
+        if isinstance(message, SetXCom):
+            place = (message.dag_id, message.task_id, message.run_id, message.map_index)
+            assert place == (self.ti.dag_id, self.ti.task_id, self.ti.run_id, self.ti.map_index)
+            self.ti.xcom_push(message.key, message.value)
 
 
 @dataclass
@@ -80,8 +102,14 @@ def run_task(make_task: Callable[[], Any], *, state_store: bool = True, try_numb
         except TaskDeferred as deferred:
             classpath, kwargs = deferred.trigger.serialize()
             assert classpath == "airflow_provider_dreambooth.triggers.dreambooth.DreamboothFetchTrigger"
-            event = through_json(asyncio.run(only_event(DreamboothFetchTrigger(**through_json(kwargs)))))
-            events.append(event)
+            trigger = DreamboothFetchTrigger(**through_json(kwargs))
+            trigger.task_instance = ti  # type: ignore[assignment]
+            with set_supervisor_comms(Triggerer(ti)):
+                event = asyncio.run(_only(trigger))
+            events.append(through_json(event.payload))
+            if isinstance(event, TaskSuccessEvent):
+                return Ended(ti.xcoms.pop("return_value"), None, ti.xcoms, len(events), events)
+            event = events[-1]
             step = partial(make_task().resume_execution, deferred.method_name, {"event": event}, context)
         except AirflowRescheduleException as reschedule:
             ti.first_rescheduled = ti.first_rescheduled or datetime.now(tz=UTC)
@@ -98,7 +126,10 @@ def _execute(make_task: Callable[[], Any], context: dict[str, Any]) -> Any:
 
 async def only_event(trigger: DreamboothFetchTrigger) -> Any:
     """Run a trigger to its end and return the payload of its one event."""
-    events = [event async for event in trigger.run()]
-    assert len(events) == 1
-    assert isinstance(events[0], TriggerEvent)
-    return events[0].payload
+    return (await _only(trigger)).payload
+
+
+async def _only(trigger: DreamboothFetchTrigger) -> TriggerEvent:
+    [event] = [event async for event in trigger.run()]
+    assert isinstance(event, TriggerEvent)
+    return event

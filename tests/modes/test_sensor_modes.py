@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException
 
 from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.sandbox import Sandbox
@@ -21,6 +21,7 @@ MODES = {
     "poke": {"mode": "poke", "deferrable": False},
     "reschedule": {"mode": "reschedule", "deferrable": False},
     "deferrable": {"deferrable": True},
+    "ending in the triggerer": {"deferrable": True, "end_from_trigger": True},
 }
 
 
@@ -157,7 +158,7 @@ def service(monkeypatch):
 
 def sensor(mode: str, request_id: Any, **more: Any) -> Any:
     options = {"poke_interval": 0.1, "timeout": 60, **MODES[mode], **more}
-    return lambda: DreamboothFetchSensor(task_id="wait", request_id=request_id, **options)
+    return lambda: DreamboothFetchSensor(task_id="wait", dag=DAG("modes"), request_id=request_id, **options)
 
 
 def told(error: BaseException | None) -> str:
@@ -183,6 +184,8 @@ def test_every_mode_ends_alike(service: Sandbox, scenario: Scenario, mode: str):
             assert words in told(ended.error)
     if scenario.requests is not None:
         assert service.fetches(request_id) == scenario.requests
+    if mode == "ending in the triggerer" and ended.error is None:
+        assert ended.events == ["success"] * ended.deferred
 
 
 @pytest.mark.parametrize("mode", MODES)
