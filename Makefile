@@ -7,13 +7,14 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	&& command -v $$name && break; done)
 BIN := .venv/bin
 SOURCES := airflow_provider_dreambooth benchmarks docs example_dags scripts tests .ci
+BENCHMARKS := imports pacing polling waiting growth saving readiness
 # After an upgrade of Python the .venv made with the old one does not run, or does not find its packages.
 STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; \
 	sys.exit(not os.path.isdir(sysconfig.get_path("purelib")))' 2>/dev/null || echo stale)
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test lint types format build clean distclean stale
+.PHONY: help demo demo-stop test bench lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -27,6 +28,9 @@ demo-stop: .venv/demo.stamp ## Stop what `make demo KEEP=1` left running
 
 test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those that start a whole Airflow)
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
+	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 lint: .venv/dev.stamp ## Check style and formatting
 	$(BIN)/ruff check $(SOURCES)
