@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "exceptions": ({"api"}, AIRFLOW),
     "results": ({"api", "exceptions"}, AIRFLOW),
     "hooks": ({"__init__", "api", "client", "exceptions", "results"}, AIRFLOW | {"tenacity"}),
-    "ending": ({"api", "exceptions", "results"}, AIRFLOW),
+    "ending": ({"api", "results"}, AIRFLOW),
     "triggers": ({"api", "client", "exceptions", "results", "hooks", "ending"}, AIRFLOW),
     "storage": (
         {"api", "client", "exceptions"},
