@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_dreambooth.api.batch import Batch
-from airflow_provider_dreambooth.api.packing import pack, unpack
+from airflow_provider_dreambooth.api.packing import EVENT_VERSION, pack, unpack
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.exceptions import (
@@ -22,7 +22,6 @@ from airflow_provider_dreambooth.exceptions import (
 )
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.results import failures_of, ready_results
-from airflow_provider_dreambooth.triggers.dreambooth import EVENT_VERSION, DreamboothFetchTrigger
 
 FIRST_LOOK = 5.0
 """Seconds after which a deferrable task begins no further first look; the trigger looks at the rest."""
@@ -45,7 +44,7 @@ def look_then_defer(
     """
     Look once, briefly, for what is due; then give the worker slot back if something is still waited for.
 
-    A request with an ``eta`` in the future is not due yet, so that look is not wasted.
+    A request with an ``eta`` is not due before half of it, so that look is not wasted.
 
     :param end_with: makes what the trigger needs to end the task; called if there will be a trigger.
     :raises TaskDeferred: unless every request has its verdict.
@@ -55,6 +54,9 @@ def look_then_defer(
     with DreamboothHook(conn_id) as hook:
         hook.look(batch, until=time.time() + FIRST_LOOK)
     if batch.waiting:
+        # Only now: it brings aiohttp, which parsing a DAG does without.
+        from airflow_provider_dreambooth.triggers.dreambooth import DreamboothFetchTrigger
+
         task.log.info("%s on connection %r; waiting in the triggerer for the rest", batch.progress, conn_id)
         # No `timeout` for Airflow: the trigger has the deadline and looks once more before it judges,
         # while Airflow's sweep would fail a finished wait because the triggerer was down meanwhile.

@@ -17,6 +17,8 @@ from typing import Any
 
 from airflow_provider_dreambooth.api.batch import Batch
 
+EVENT_VERSION = 1
+"""Of the event in which a trigger sends a batch back."""
 PLAIN = 50
 """Up to so many requests a batch stays as it is, to be read by people too."""
 

@@ -11,14 +11,13 @@ from typing import Any, TypeVar
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_dreambooth.api.batch import Batch
-from airflow_provider_dreambooth.api.packing import pack, unpack
+from airflow_provider_dreambooth.api.packing import EVENT_VERSION, pack, unpack
 from airflow_provider_dreambooth.api.wording import one_line
 from airflow_provider_dreambooth.ending import push_results
 from airflow_provider_dreambooth.exceptions import DreamboothConnectionError
 from airflow_provider_dreambooth.hooks.shared import shared_service
 
 T = TypeVar("T")
-EVENT_VERSION = 1
 PROGRESS_SECONDS = 10.0
 """Shortest time between two progress lines of a trigger: all logs go through the triggerer's one socket."""
 
