@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Wait = Coroutine[Any, Any, None]
 FETCH = "/api/v4/dreambooth/fetch"
 CONNECTIONS = 10
 """Sockets of the bare loop: as many as a connection of the provider's has unless told otherwise."""
+JITTER = 0.1
 LIFETIME = 86400.0
 """Seconds until a wait's deadline."""
 
@@ -36,7 +38,7 @@ class Load:
 
     :param count: ids.
     :param interval: seconds between two polls of an id.
-    :param at_once: how many waits begin together; all have begun after one interval.
+    :param at_once: how many waits begin together; all have begun after about one interval.
     """
 
     count: int
@@ -44,12 +46,18 @@ class Load:
     at_once: int = 1
 
     async def begin(self, waits: Iterable[Wait]) -> None:
-        """Begin them evenly over an interval, and raise what the first of them raises."""
+        """
+        Begin them over an interval, and raise what the first of them raises.
+
+        They begin at instants by chance, the same for all ways: polls that come evenly would never share a
+        turn of the event loop, and polls in step would always.
+        """
+        chance = random.Random(0)
         async with asyncio.TaskGroup() as group:
             for number, wait in enumerate(waits, 1):
                 group.create_task(wait)
                 if number % self.at_once == 0:
-                    await asyncio.sleep(self.interval * self.at_once / self.count)
+                    await asyncio.sleep(chance.expovariate(self.count / self.interval / self.at_once))
 
 
 def triggers(load: Load) -> Wait:
@@ -89,9 +97,14 @@ def http_sensor(load: Load) -> Wait:
 
 
 def bare(load: Load) -> Wait:
-    """Poll over one session and do nothing else: what no trigger can beat."""
+    """
+    Poll over one session and do nothing else: what no trigger can beat.
+
+    Its sleeps vary as ours do, by :data:`JITTER`, so that its polls do not fall into step.
+    """
     import aiohttp
 
+    chance = random.Random(0)
     url = json.loads(os.environ["AIRFLOW_CONN_DREAMBOOTH_DEFAULT"])["host"] + FETCH
 
     async def all_of_them() -> None:
@@ -101,7 +114,7 @@ def bare(load: Load) -> Wait:
                 while True:
                     async with session.post(url, json={"key": KEY, "request_id": request_id}) as reply:
                         await reply.read()
-                    await asyncio.sleep(load.interval)
+                    await asyncio.sleep(load.interval * chance.uniform(1 - JITTER, 1 + JITTER))
 
             await load.begin(wait(str(number)) for number in range(load.count))
 
