@@ -101,7 +101,7 @@ def ours(links: list[str], place: str, parallel: int) -> None:
 
     folder = ObjectStoragePath(place, conn_id="bench_store" if place.startswith("s3") else None)
     read_manifest(folder, "manifest.json")
-    pictures = [Picture(str(number), 0, link) for number, link in enumerate(links)]
+    pictures = [Picture(str(number), 0, link) for number, link in enumerate(links, 13443927)]
     log = logging.getLogger("saving")
     report = save_pictures(pictures, folder, max_parallel=parallel, allow_private=True, log=log)
     assert not report.failed, report.failed

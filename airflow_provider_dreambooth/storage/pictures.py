@@ -96,7 +96,7 @@ def examine(path: Path) -> PictureInfo:
     :raises NotAPicture: if it is of another kind.
     :raises Incomplete: if it is a picture, but not a whole one.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_CHUNK) as file:
         head = file.read(HEAD)
         kind = content_type_of(head)
         if kind is None:

@@ -17,15 +17,10 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_dreambooth.storage.download import DownloadFailed, Patience, Stopped, download
+from airflow_provider_dreambooth.storage.existing import Existing
 from airflow_provider_dreambooth.storage.links import without_queries, without_query
 from airflow_provider_dreambooth.storage.names import picture_names
-from airflow_provider_dreambooth.storage.pictures import (
-    SUFFIXES,
-    Incomplete,
-    LocalPicture,
-    NotAPicture,
-    read_back,
-)
+from airflow_provider_dreambooth.storage.pictures import Incomplete, LocalPicture, NotAPicture, read_back
 from airflow_provider_dreambooth.storage.records import Picture, PictureFailure, SavedPicture, SaveReport
 from airflow_provider_dreambooth.storage.session import LinkSession
 from airflow_provider_dreambooth.storage.store import FolderFull, Store, StoreFailed
@@ -104,6 +99,7 @@ class _Run:
         link_patience: float,
     ) -> None:
         self.store = store
+        self._existing = Existing(store)
         self.session = session
         self.stop = threading.Event()
         self._folder = folder
@@ -120,8 +116,14 @@ class _Run:
         final = False
         try:
             self._give_up_early()
-            there = None if self._overwrite else self._already_there(picture, name, path)
-            saved = there or self._download(picture, name, path)
+            sizes = self._sizes(name)
+            if sizes and not self._overwrite:
+                saved = self._already_there(picture, name, sizes, path)
+            else:
+                saved = self._download(picture, name, path)
+                for suffix in sizes:  # or a later run would take the old picture of another kind for this one
+                    if not saved.uri.endswith(suffix):
+                        self.store.delete(name + suffix)
         except FolderFull as full:  # which says nothing about the store
             reason = str(full)
         except StoreFailed as failed:
@@ -144,23 +146,27 @@ class _Run:
         if self._given_up is not None:
             raise StoreFailed(f"not tried, because the destination failed before: {self._given_up}")
 
-    def _already_there(self, picture: Picture, name: str, path: Path) -> SavedPicture | None:
-        """Read back what an earlier run saved under the name, if anything."""
-        for suffix in SUFFIXES:
-            size = self.store.size(name + suffix)
-            if size is None:
-                continue
-            uri = self.store.uri(name + suffix)
-            if size > self._max_bytes:
-                reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
-            else:
-                try:
-                    return _record(picture, uri, read_back(self.store.get(name + suffix, path)))
-                except (NotAPicture, Incomplete) as found:
-                    reason = str(found)
-            told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
-            raise DownloadFailed(told, final=True)
-        return None
+    def _sizes(self, name: str) -> dict[str, int]:
+        try:
+            return self._existing.sizes(name)
+        except StoreFailed as failed:
+            if failed.refused and self._overwrite:  # who may not look has nothing there that matters
+                return {}
+            raise
+
+    def _already_there(self, picture: Picture, name: str, sizes: dict[str, int], path: Path) -> SavedPicture:
+        """Read back what an earlier run saved under the name."""
+        suffix, size = next(iter(sizes.items()))
+        uri = self.store.uri(name + suffix)
+        if size > self._max_bytes:
+            reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
+        else:
+            try:
+                return _record(picture, uri, read_back(self.store.get(name + suffix, path)))
+            except (NotAPicture, Incomplete) as found:
+                reason = str(found)
+        told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
+        raise DownloadFailed(told, final=True)
 
     def _download(self, picture: Picture, name: str, path: Path) -> SavedPicture:
         now = time.monotonic()
@@ -176,10 +182,6 @@ class _Run:
         if self.stop.is_set():
             raise Stopped
         self.store.put(path, name + local.info.suffix, local.info.content_type)
-        if self._overwrite:  # or a later run would take the old picture of another kind for this one
-            for suffix in SUFFIXES:
-                if suffix != local.info.suffix:
-                    self.store.delete(name + suffix)
         return _record(picture, self.store.uri(name + local.info.suffix), local)
 
 

@@ -26,7 +26,9 @@ from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage.links import without_queries
 
 _PART = 8 << 20
-"""Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
+"""Bytes a part, the least that S3 takes: what is sent is in memory, and s3fs would send ten of 50 MiB."""
+_PARTS = 1
+"""Parts of an object that are sent at a time; a smaller object goes in one."""
 
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
@@ -36,7 +38,7 @@ _EXTRAS = {
 """What each store's file system comes with."""
 # How each store is told what a browser should take the object for.
 _OPTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "s3": lambda kind: {"ContentType": kind, "chunksize": _PART},
+    "s3": lambda kind: {"ContentType": kind, "chunksize": _PART, "max_concurrency": _PARTS},
     "gcs": lambda kind: {"content_type": kind, "chunksize": _PART},
     "azure": lambda kind: {"content_settings": _azure(kind)},
 }
@@ -72,6 +74,11 @@ class Store:
             self._fs = destination.fs
         except Exception as error:  # noqa: BLE001 - whatever a provider raises: the library or the connection lacks
             raise self._unusable(error) from None
+
+    @property
+    def lists(self) -> bool:
+        """Whether :meth:`sizes` takes one request."""
+        return self.protocol in _EXTRAS
 
     @property
     def scratch(self) -> str | None:
@@ -120,6 +127,17 @@ class Store:
             raise self._failed("look for", name, error) from None
         return int(found["size"] or 0) if found["type"] == "file" else None
 
+    def sizes(self, start: str) -> dict[str, int]:
+        """Give the bytes of each object whose name begins so, by name."""
+        try:
+            found = self._fs.find(self._root, prefix=start, detail=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:  # noqa: BLE001
+            raise self._failed("look for", start, error) from None
+        folder = self._root.strip("/") + "/"
+        return {path.strip("/").removeprefix(folder): int(info["size"] or 0) for path, info in found.items()}
+
     def get(self, name: str, local: Path) -> Path:
         """
         Give an object as a local file: a copy, or itself if it is one.
@@ -131,7 +149,9 @@ class Store:
         if self._local:
             return Path(self._path(name))
         try:
-            self._fs.get_file(self._path(name), str(local))
+            # Read from end to end: s3fs would hold ten parts in memory.
+            alone = {"max_concurrency": 1} if _EXTRAS.get(self.protocol) == "s3" else {}
+            self._fs.get_file(self._path(name), str(local), **alone)
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 told = (
@@ -162,17 +182,10 @@ class Store:
 
     def delete(self, name: str) -> None:
         """
-        Delete an object if there is one; who may not look for it has none that matters.
+        Delete an object that something newer replaces.
 
         :raises StoreFailed: if that fails.
         """
-        try:
-            if self.size(name) is None:
-                return
-        except StoreFailed as failed:
-            if failed.refused:
-                return
-            raise
         try:
             self._fs.rm_file(self._path(name))
         except FileNotFoundError:
