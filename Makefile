@@ -30,7 +30,7 @@ test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
-	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
 
 lint: .venv/dev.stamp ## Check style and formatting
 	$(BIN)/ruff check $(SOURCES)
