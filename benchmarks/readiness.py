@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From readiness to event, and requests a job: our sensor and the official HttpSensor in a real Airflow.
 
-    python -m benchmarks.readiness [--rounds 3] [--jobs 40] [--sqlite] [--smoke]
+    python benchmarks/readiness.py [--rounds 3] [--jobs 40] [--sqlite] [--smoke]
 
 Scheduler, DAG processor, API server and triggerer run as processes of their own on a PostgreSQL of their own;
 the service is the sandbox. Each way to wait is a DAG with one sensor mapped over the same jobs; the DAGs run
