@@ -11,10 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
 import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.nap import sleep_using_event
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from airflow_provider_dreambooth.api.replies import retry_after_seconds
 from airflow_provider_dreambooth.client.bounded import Deadline
@@ -167,16 +174,14 @@ def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: thre
     except _TooLarge:
         told = f"it is larger than {max_bytes:,} bytes; a higher 'max_bytes' lets it through"
         raise DownloadFailed(told, final=True) from None
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
-        raise DownloadFailed("the link is no readable URL", final=True) from None
-    except requests.RequestException as error:
+    except HTTPError as error:
         if stop.is_set():
             raise Stopped from None
         raise _Fault(_told(error, session.timeout)) from None
 
 
-def _check_status(response: requests.Response) -> None:
-    status = response.status_code
+def _check_status(response: urllib3.BaseHTTPResponse) -> None:
+    status = response.status
     if status == 200:
         return
     retry_after = retry_after_seconds(response.headers.get("Retry-After"), time.time())
@@ -192,7 +197,7 @@ def _check_status(response: requests.Response) -> None:
 
 
 def _body(
-    response: requests.Response, deadline: Deadline, patience: float, stop: threading.Event, most: int
+    response: urllib3.BaseHTTPResponse, deadline: Deadline, patience: float, stop: threading.Event, most: int
 ) -> Iterator[bytes]:
     """Give a reply's bytes as they come: all that were announced, and not too slowly."""
     chunked = "Transfer-Encoding" in response.headers
@@ -205,10 +210,10 @@ def _body(
     while True:
         deadline.until = begun + patience + count / SLOWEST
         try:
-            chunk = response.raw.read1(CHUNK, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            chunk = response.read1(CHUNK, decode_content=False)
+        except (HTTPError, OSError, ValueError) as error:
             _check_time(stop, deadline, count, begun)
-            slow = isinstance(error, urllib3.exceptions.ReadTimeoutError | TimeoutError)
+            slow = isinstance(error, ReadTimeoutError | TimeoutError)
             raise _Fault(f"the download {'stalled' if slow else 'dropped'} after {count:,} bytes") from None
         _check_time(stop, deadline, count, begun)
         if not chunk:
@@ -229,15 +234,17 @@ def _check_time(stop: threading.Event, deadline: Deadline, count: int, begun: fl
         raise _Fault(f"the download is too slow: {count:,} bytes in {passed:.0f} seconds")
 
 
-def _told(error: requests.RequestException, timeout: tuple[float, float]) -> str:
+def _told(error: HTTPError, timeout: tuple[float, float]) -> str:
     match error:
-        case requests.exceptions.ProxyError():
+        case ProxyError():
             return "the proxy did not let the request through"
-        case requests.exceptions.SSLError():
+        case SSLError():
             return f"the TLS certificate of its host was not accepted: {_root(error)}"
-        case requests.ConnectTimeout():
+        case NewConnectionError():
+            return f"the connection to its host failed: {_root(error)}"
+        case ConnectTimeoutError():
             return f"no connection to its host within {timeout[0]:g} seconds"
-        case requests.ReadTimeout():
+        case ReadTimeoutError():
             return f"no answer from its host within {timeout[1]:g} seconds"
         case _:
             return f"the connection to its host failed: {_root(error)}"

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
+import urllib3
 
 from airflow_provider_dreambooth.client.bounded import BoundedAdapter, BoundedConnection, Deadline, at_most
 from airflow_provider_dreambooth.client.config import user_agent
@@ -28,7 +30,7 @@ class LinkSession:
     """
     Opens links of unknown hosts, from any thread.
 
-    It keeps no cookies and takes nothing from ``~/.netrc``: it sends each request by itself.
+    It keeps no cookies and takes nothing from ``~/.netrc``.
 
     :param allow_private: as in :func:`~airflow_provider_dreambooth.storage.links.check_link`.
     :param connections: sockets kept open per host.
@@ -48,64 +50,62 @@ class LinkSession:
     ) -> None:
         self.allow_private = allow_private
         self.timeout = timeout
-        self._verify = verify
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
-        self._settings: dict[str, Any] = {}
         self._sockets = _OpenSockets()
-        self._adapter = BoundedAdapter(
+        self._adapter = _Adapter(
             _guarded(self._sockets, allow_private), pool_connections=connections * 4, pool_maxsize=connections
+        )
+        proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._way = functools.lru_cache(connections * 4)(
+            lambda host: self._adapter.way(host, verify=verify, proxies=dict(proxies))
         )
         # No compression: what Content-Length announces is then what the file will hold.
         self._headers = {
-            "User-Agent": user_agent("requests"),
+            "User-Agent": user_agent("urllib3"),
             "Accept": "image/*,*/*;q=0.5",
             "Accept-Encoding": "identity",
         }
 
     @contextlib.contextmanager
-    def open(self, url: str) -> Iterator[tuple[requests.Response, Deadline]]:
+    def open(self, url: str) -> Iterator[tuple[urllib3.BaseHTTPResponse, Deadline]]:
         """
         Open a link, following redirects; the body is not read yet.
 
         With the reply comes its deadline: whoever reads the body says there until when that may take.
 
         :raises LinkRefused: if the link, or one that it redirects to, must not be opened.
-        :raises requests.RequestException: if there is no answer.
+        :raises urllib3.exceptions.HTTPError: if there is no answer.
         :raises SettingsUnusable: if there is no such CA bundle.
         """
         for _ in range(MAX_REDIRECTS + 1):
             if reason := check_link(url, allow_private=self.allow_private):
                 raise LinkRefused(reason)
             with at_most(sum(self.timeout)) as deadline, self._get(url) as response:
-                if not response.is_redirect:
+                place = response.get_redirect_location()
+                if not place:
                     yield response, deadline
                     return
                 try:
-                    url = urljoin(url, response.headers["Location"])
+                    url = urljoin(url, place)
                 except ValueError:
                     raise LinkRefused("it redirects to what is no readable URL") from None
         raise LinkRefused(f"it redirects more than {MAX_REDIRECTS} times")
 
-    def _get(self, url: str) -> requests.Response:
+    def _get(self, url: str) -> Any:
+        scheme, netloc, path, query, _ = urlsplit(url)
         try:
-            request = requests.Request("GET", url, headers=self._headers).prepare()
-            return self._adapter.send(request, timeout=self.timeout, **self._settings_for(url))
-        except requests.RequestException:
-            raise
+            pool, takes_urls = self._way(f"{scheme}://{netloc}/")
+            return pool.urlopen(
+                "GET",
+                url.partition("#")[0] if takes_urls else urlunsplit(("", "", path or "/", query, "")),
+                headers=self._headers,
+                timeout=urllib3.Timeout(*self.timeout),
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+            )
         except ValueError:  # a host that urllib3 or the encoding of its name does not take
             raise LinkRefused("it is no readable URL") from None
-        except OSError as error:  # requests looks itself whether there is such a file
-            raise SettingsUnusable(f"the TLS settings cannot be used: {error}") from None
-
-    def _settings_for(self, url: str) -> Any:
-        """Ask the environment for proxy and CA bundle once a host: for each picture that would take long."""
-        parts = urlsplit(url)
-        host = f"{parts.scheme}://{parts.netloc}/"
-        if host not in self._settings:
-            self._settings[host] = requests.Session().merge_environment_settings(
-                host, dict(self._proxies), stream=True, verify=self._verify, cert=None
-            )
-        return self._settings[host]
 
     def abort(self) -> None:
         """End every exchange under way at once, from whichever thread: their reads fail."""
@@ -140,6 +140,21 @@ class _OpenSockets:
             with contextlib.suppress(OSError):
                 # Past TLS, whose own farewell could wait for the other side.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class _Adapter(BoundedAdapter):
+    """Knows what ``requests`` knows of the ways to a host, without its work for each request."""
+
+    def way(self, host: str, *, verify: bool | str, proxies: dict[str, str]) -> tuple[Any, bool]:
+        """Give the connections to a host, and whether they lead to a proxy that takes whole URLs."""
+        request = requests.Request("GET", host).prepare()
+        settings = requests.Session().merge_environment_settings(host, proxies, True, verify, None)
+        pool = self.get_connection_with_tls_context(request, settings["verify"], settings["proxies"])
+        try:
+            self.cert_verify(pool, host, settings["verify"], None)  # type: ignore[no-untyped-call,unused-ignore]
+        except OSError as error:
+            raise SettingsUnusable(f"the TLS settings cannot be used: {error}") from None
+        return pool, self.request_url(request, settings["proxies"]) != request.path_url
 
 
 def _guarded(sockets: _OpenSockets, allow_private: bool) -> type[BoundedConnection]:
