@@ -10,6 +10,8 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from airflow_provider_dreambooth.api.pacing import first_delay
@@ -17,6 +19,7 @@ from airflow_provider_dreambooth.api.polling import Finish, Poll, PollPolicy
 from airflow_provider_dreambooth.api.replies import (
     Failed,
     Outcome,
+    Pending,
     Ready,
     Refused,
     TimedOut,
@@ -24,6 +27,7 @@ from airflow_provider_dreambooth.api.replies import (
     Verdict,
     outcome_from_dict,
     outcome_to_dict,
+    read_eta,
 )
 from airflow_provider_dreambooth.api.request_ids import Requested
 
@@ -58,6 +62,7 @@ class Batch:
         self._polls: dict[str, Poll] = {}
         self._due: list[tuple[float, str]] = []
         self._held_until = began
+        self._taken: set[str] = set()
         self._last_round_ends = float("inf")
         for request in requests:
             if request.ready is not None:
@@ -98,6 +103,7 @@ class Batch:
             # An entry of another time is what was due before somebody else's look was recorded here.
             if (poll := self._polls.get(request_id)) and poll.due == due:
                 taken.append(request_id)
+        self._taken.update(taken)
         return taken
 
     def spread_overdue(self, now: float) -> None:
@@ -118,21 +124,33 @@ class Batch:
         """Time out everything that waits: it is past the deadline, and the service does not answer."""
         for request_id in self._polls:
             self.verdicts[request_id] = TimedOut(
-                f"not looked at after the deadline, as no answer came for {LAST_ROUND:g} seconds then"
+                f"not looked at after the deadline, as no usable answer came for {LAST_ROUND:g} seconds then"
             )
         self._polls.clear()
         self._due.clear()
 
     def record(self, request_id: str, outcome: Outcome, now: float) -> None:
-        """Take the outcome of one look, of this batch or another, received at ``now`` (epoch seconds)."""
+        """
+        Take the outcome of one look, received at ``now`` (epoch seconds).
+
+        A look that another batch took moves the next one of this batch, but counts for nothing else here:
+        how many failures are too many, and how patience grows, is for each to say about its own looks.
+        """
+        own = request_id in self._taken
+        self._taken.discard(request_id)
         if (poll := self._polls.get(request_id)) is None:
             # Finished meanwhile by a refusal that meant every request; but pictures that are there are there.
             if isinstance(outcome, Ready) and request_id in self.verdicts:
                 self.verdicts[request_id] = outcome
             return
-        if now >= self.deadline and not (isinstance(outcome, Unavailable) and outcome.kind == "network"):
+        if now >= self.deadline and not (
+            isinstance(outcome, Unavailable) and (outcome.for_load or outcome.kind == "network")
+        ):
             self._last_round_ends = now + LAST_ROUND
-        decision = poll.decide(outcome, now, policy=self.policy, began=self.began, deadline=self.deadline)
+        judge = poll if own else replace(poll)
+        decision = judge.decide(outcome, now, policy=self.policy, began=self.began, deadline=self.deadline)
+        if isinstance(decision, Finish) and not own and isinstance(outcome, Unavailable | Pending):
+            return  # it will look itself before it gives up
         if isinstance(decision, Finish):
             alike = isinstance(outcome, Refused) and outcome.account_wide
             for finished in list(self._polls) if alike else [request_id]:
@@ -141,7 +159,7 @@ class Batch:
             if alike:
                 self._due.clear()
             return
-        if isinstance(outcome, Unavailable) and outcome.for_load:
+        if own and isinstance(outcome, Unavailable) and outcome.for_load:
             # The limit is the account's: nobody of this batch asks before the service said so.
             self._held_until = max(self._held_until, now + decision.seconds)
         self._look_at(poll, now + decision.seconds)
@@ -190,18 +208,27 @@ class Batch:
                 )
             batch = cls(
                 (),
-                began=float(stored["began"]),
-                deadline=float(stored["deadline"]),
+                began=_instant(stored["began"]),
+                deadline=_instant(stored["deadline"]),
                 policy=PollPolicy.from_dict(stored["policy"]),
             )
-            batch._held_until = float(stored["held_until"])
+            batch._held_until = _instant(stored["held_until"])
             for request_id, when, *known in stored["waiting"]:
-                batch._look_at(Poll(request_id, *known[:4]), float(when))  # of another release: more, or less
+                looks, failures, limited = (*map(int, known[:3]), 0, 0, 0)[:3]  # of another release: fewer
+                eta = read_eta(known[3]) if len(known) > 3 else None
+                batch._look_at(Poll(str(request_id), looks, failures, limited, eta), _instant(when))
             for request_id, verdict in stored["verdicts"].items():
                 batch.verdicts[request_id] = _verdict(verdict)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a stored batch ({type(error).__name__}: {error})") from error
         return batch
+
+
+def _instant(value: Any) -> float:
+    instant = float(value)
+    if not isfinite(instant):
+        raise ValueError(f"not a stored batch: {value!r} is no time")
+    return instant
 
 
 def _verdict(stored: Mapping[str, Any]) -> Verdict:

@@ -14,8 +14,8 @@ SHORTEST_SPACING = 0.001
 """A learned pace faster than this is no limit any more."""
 RECOVERY = 60.0
 """Seconds of good answers in which a learned pace doubles its speed."""
-_RECENT = 20
-"""Requests from which the present speed is read."""
+_RECENT, _RECENTLY = 20, 10.0
+"""Requests from which the present speed is read at most, and for how many seconds they tell of it."""
 
 
 class Pace:
@@ -34,10 +34,14 @@ class Pace:
         self._next = self._slowed_at = self._recovered_at = float("-inf")
         self._recent: deque[float] = deque(maxlen=_RECENT)
 
+    def delay(self, now: float) -> float:
+        """Seconds until somebody may send."""
+        return max(self._next - now, 0.0)
+
     def take(self, now: float) -> float:
         """Take the right to send now and return 0.0; or return the seconds after which to ask again."""
-        if now < self._next:
-            return self._next - now
+        if delay := self.delay(now):
+            return delay
         self._next = now + self._spacing
         self._recent.append(now)
         return 0.0
@@ -49,8 +53,9 @@ class Pace:
         :param sent_at: when the refused request was sent: of those under way together only one counts.
         :param hold: seconds for which the service asked everybody to wait.
         """
-        if sent_at > self._slowed_at and self._recent:
-            present = max(self._spacing, (now - self._recent[0]) / len(self._recent), SHORTEST_SPACING)
+        recent = [when for when in self._recent if when > now - _RECENTLY]
+        if sent_at > self._slowed_at and recent:
+            present = max(self._spacing, (now - recent[0]) / len(recent), SHORTEST_SPACING)
             self._spacing = max(min(2.0 * present, LONGEST_SPACING), self._least)
             self._slowed_at = self._recovered_at = now
         self._next = max(self._next, now + max(hold, self._spacing))

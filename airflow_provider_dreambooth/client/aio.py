@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ class AsyncClient:
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self.pace = pace_of(config)
+        self.users = 0
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=config.max_connections, ssl=_ssl(config)),
             headers={
@@ -49,12 +51,19 @@ class AsyncClient:
         return answer.outcome() if isinstance(answer, Answer) else answer
 
     async def send(self, call: Call) -> Answer | Refused | Unavailable:
-        """Make one call, without repeating it; what keeps a reply from coming is an outcome too."""
+        """
+        Make one call, without repeating it; what keeps a reply from coming is an outcome too.
+
+        Whoever calls has taken the right to send from :attr:`pace`.
+        """
         conversation = exchange(self.config, call)
         url = next(conversation)
         try:
             while True:
                 url = conversation.send(await self._post(url, call))
+                # A redirect is a request, too.
+                while (delay := self.pace.take(time.monotonic())) > 0:  # noqa: ASYNC110 - nobody sets an event
+                    await asyncio.sleep(delay)
         except StopIteration as end:
             result: Answer | Refused | Unavailable = end.value
             return result

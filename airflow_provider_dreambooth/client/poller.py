@@ -12,14 +12,14 @@ import contextvars
 import heapq
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import Protocol, cast
 
 from airflow_provider_dreambooth.api.batch import LAST_ROUND, Batch
 from airflow_provider_dreambooth.api.pace import Pace
 from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY
-from airflow_provider_dreambooth.api.replies import Outcome, Unavailable
+from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
 
 LONGEST_SLEEP = 60.0
 """Seconds after which the clock is read again, should it have been set meanwhile."""
@@ -47,7 +47,10 @@ class _Wait:
     batch: Batch
     on_change: Callable[[], None]
     over: asyncio.Future[None]
+    context: contextvars.Context
     scheduled: float = float("inf")
+    awaited: set[str] = field(default_factory=set)
+    """Looks under way that may still bring pictures, though a refusal of the account has ended the batch."""
 
 
 class Poller:
@@ -62,7 +65,8 @@ class Poller:
         self._service = service
         self._schedule: list[tuple[float, int, _Wait]] = []
         self._number = count()
-        self._waits: dict[str, tuple[_Wait, ...]] = {}
+        self._waits: dict[str, list[_Wait]] = {}
+        self._count = 0
         self._under_way: set[str] = set()
         self._lanes: set[asyncio.Task[None]] = set()
         self._idle = 0
@@ -75,16 +79,18 @@ class Poller:
         """
         Wait until each request of a batch has its verdict.
 
-        After the deadline that needs the service: if it is silent for :data:`LAST_ROUND` seconds then, the
-        batch is given up instead of queueing behind looks that hang.
+        After the deadline that needs the service: if it gives nobody a usable answer for :data:`LAST_ROUND`
+        seconds then, the batch is given up, not kept behind looks that hang or are refused for load.
 
-        :param on_change: is called whenever requests got their verdict.
+        :param on_change: is called, in the caller's context, whenever requests got their verdict.
         """
         now = time.time()
-        wait = _Wait(batch, on_change, asyncio.get_running_loop().create_future())
+        over = asyncio.get_running_loop().create_future()
+        wait = _Wait(batch, on_change, over, contextvars.copy_context())
         batch.spread_overdue(now)
         for request_id in batch.waiting_ids:
-            self._waits[request_id] = (*self._waits.get(request_id, ()), wait)
+            self._waits.setdefault(request_id, []).append(wait)
+        self._count += 1
         try:
             self._reschedule(wait)
             self._add_lane()
@@ -115,13 +121,15 @@ class Poller:
             self._lanes.add(lane)
 
     async def _lane(self) -> None:
-        while True:
+        while len(self._lanes) <= self._service.most:  # it may have been lowered
             async with self._turn:  # one lane waits for the next look to fall due, the idle ones for it
                 request_id = await self._next()
             self._idle -= 1
             self._add_lane()
             await self._look(request_id)
             self._idle += 1
+        self._idle -= 1
+        self._lanes.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _next(self) -> str:
         """Sleep until a request is due and may be sent, and take it."""
@@ -129,7 +137,7 @@ class Poller:
             now = time.time()
             pause = self._schedule[0][0] - now if self._schedule else LONGEST_SLEEP
             if pause <= 0:
-                pause = self._service.pace.take(time.monotonic())
+                pause = self._service.pace.delay(time.monotonic())
             if pause > 0:
                 await self._sleep(min(pause, LONGEST_SLEEP))
                 continue
@@ -137,12 +145,12 @@ class Poller:
             if scheduled != wait.scheduled:  # it has another place meanwhile, or is gone
                 continue
             wait.scheduled = float("inf")
-            for request_id in wait.batch.take_due(now, 1):
-                if request_id not in self._under_way:
-                    self._under_way.add(request_id)
-                    self._reschedule(wait)
-                    return request_id
+            taken = wait.batch.take_due(now, 1)
             self._reschedule(wait)
+            if taken and taken[0] not in self._under_way:
+                self._under_way.add(taken[0])
+                self._service.pace.take(time.monotonic())
+                return taken[0]
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, unless something falls due earlier than was known."""
@@ -164,8 +172,7 @@ class Poller:
         except Exception as error:  # noqa: BLE001 - it is told to everybody whom it concerns; the lane goes on
             self._under_way.discard(request_id)
             for wait in self._waits.get(request_id, ()):
-                if not wait.over.done():
-                    wait.over.set_exception(error)
+                _break(wait, error)
             return
         self._under_way.discard(request_id)
         self._learn(outcome, sent_at)
@@ -177,25 +184,29 @@ class Poller:
         now = time.monotonic()
         if not isinstance(outcome, Unavailable):
             self._service.pace.speed_up(now)
-        elif outcome.kind == "network":
-            return
         elif outcome.for_load or outcome.retry_after is not None:
             hold = min(outcome.retry_after or 0.0, MAX_SERVER_DELAY)
             self._service.pace.slow_down(now, sent_at=sent_at, hold=hold)
-        self._silent_since = None
+        if not isinstance(outcome, Unavailable) or not (outcome.for_load or outcome.kind == "network"):
+            self._silent_since = None
 
     def _record(self, wait: _Wait, request_id: str, outcome: Outcome, now: float) -> None:
         before = wait.batch.waiting
-        wait.batch.record(request_id, outcome, now)
-        self._reschedule(wait)
-        if wait.batch.waiting < before:
-            wait.on_change()
+        try:
+            wait.batch.record(request_id, outcome, now)
+            if before and isinstance(outcome, Refused) and outcome.account_wide:
+                wait.awaited = self._under_way & wait.batch.verdicts.keys()
+            wait.awaited.discard(request_id)
+            self._reschedule(wait)
+            if wait.batch.waiting < before:
+                wait.context.run(wait.on_change)
+        except Exception as error:  # noqa: BLE001 - what one batch cannot take must not end the lane of all
+            _break(wait, error)
 
     def _reschedule(self, wait: _Wait) -> None:
         """Put a batch where its next look belongs; a place further back is left for it to come by."""
         if not wait.batch.waiting:
-            # A look under way may still bring pictures, where a refusal of another has ended them all.
-            if not wait.over.done() and self._under_way.isdisjoint(wait.batch.verdicts):
+            if not wait.over.done() and not wait.awaited:
                 wait.over.set_result(None)
             return
         due = wait.batch.next_due
@@ -206,11 +217,23 @@ class Poller:
                 _ring(self._alarm)
 
     def _remove(self, wait: _Wait) -> None:
-        wait.scheduled = float("-inf")  # its places in the schedule are void
+        if wait.over.done() and not wait.over.cancelled():
+            wait.over.exception()  # whoever is cancelled just then does not ask for it
         for request_id in wait.batch.request_ids:
-            others = tuple(one for one in self._waits.pop(request_id, ()) if one is not wait)
-            if others:
-                self._waits[request_id] = others
+            if wait in (waits := self._waits.get(request_id, [])):
+                waits.remove(wait)
+                if not waits:
+                    del self._waits[request_id]
+        wait.scheduled = float("-inf")  # its places in the schedule are void
+        self._count -= 1
+        if len(self._schedule) > 2 * self._count + 100:
+            self._schedule = [place for place in self._schedule if place[0] == place[2].scheduled]
+            heapq.heapify(self._schedule)
+
+
+def _break(wait: _Wait, error: Exception) -> None:
+    if not wait.over.done():
+        wait.over.set_exception(error)
 
 
 def _ring(alarm: asyncio.Future[None]) -> None:

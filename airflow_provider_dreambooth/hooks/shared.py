@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
@@ -24,7 +25,6 @@ class SharedService:
         self.poller = Poller(self)
         self._conn_id = conn_id
         self._client = AsyncClient(config)
-        self._retired: list[AsyncClient] = []
 
     @property
     def pace(self) -> Pace:
@@ -42,29 +42,45 @@ class SharedService:
 
         :raises DreamboothConnectionError: if the connection cannot be used any more.
         """
-        client = self._client
-        outcome = await client.fetch(request_id)
+        asked = self._client.config
+        outcome = await self._fetch(request_id)
         if isinstance(outcome, Refused) and outcome.kind == "key_refused":
-            config = await shared_config(self._conn_id, refused=client.config)
-            if config != client.config:
-                self.use(config)
-                return await self._client.fetch(request_id)
+            config = await shared_config(self._conn_id, refused=asked)
+            if config != asked:
+                await self.use(config)
+                return await self._fetch(request_id)
         return outcome
 
-    def use(self, config: ClientConfig) -> None:
+    async def _fetch(self, request_id: str) -> Outcome:
+        client = self._client
+        client.users += 1
+        try:
+            return await client.fetch(request_id)
+        finally:
+            client.users -= 1
+            await self._close_if_retired(client)
+
+    async def use(self, config: ClientConfig) -> None:
         """Ask with this configuration from now on; looks under way end in the session they began in."""
         if config != self._client.config:
-            self._retired.append(self._client)
-            self._client = AsyncClient(config)
+            former, self._client = self._client, AsyncClient(config)
+            await self._close_if_retired(former)
+
+    async def _close_if_retired(self, client: AsyncClient) -> None:
+        if client is not self._client and not client.users:
+            await client.close()
 
     async def close(self) -> None:
         """End the lanes and close the sockets."""
-        await self.poller.close()
-        for client in (*self._retired, self._client):
-            await client.close()
+        try:
+            await self.poller.close()
+        finally:
+            await self._client.close()
 
 
-_services: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedService]] = WeakKeyDictionary()
+_services: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], SharedService]] = (
+    WeakKeyDictionary()
+)
 
 
 @asynccontextmanager
@@ -77,16 +93,21 @@ async def shared_service(conn_id: str) -> AsyncIterator[SharedService]:
     :raises DreamboothConnectionError: if the connection cannot be used.
     """
     config = await shared_config(conn_id)
-    services = _services.setdefault(asyncio.get_running_loop(), {})
-    service = services.get(conn_id)
+    loop = asyncio.get_running_loop()
+    services = _services.setdefault(loop, {})
+    place = conn_id, config.base_url  # a wait stays at the host that knows its ids
+    service = services.get(place)
     if service is None:
-        service = services[conn_id] = SharedService(conn_id, config)
-    service.use(config)
+        service = services[place] = SharedService(conn_id, config)
     service.users += 1
     try:
+        await service.use(config)
         yield service
     finally:
         service.users -= 1
         if not service.users:
-            del services[conn_id]
-            await service.close()
+            del services[place]
+            if not services:
+                _services.pop(loop, None)
+            # Shielded: cancelled once more, it would leave sockets open.
+            await asyncio.shield(loop.create_task(service.close(), context=contextvars.Context()))

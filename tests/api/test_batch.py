@@ -290,6 +290,51 @@ def test_a_restart_in_the_middle_changes_nothing(script, policy, timeout, eta, m
     assert restart(other).to_dict() == other.to_dict()
 
 
+# Looks of others
+
+
+def test_a_look_of_another_batch_gives_the_verdict():
+    batch = batch_of("1", "2")
+    batch.record("1", READY, BEGAN)
+    assert batch.verdicts == {"1": READY}
+
+
+def test_a_look_of_another_batch_moves_the_next_own_one():
+    batch = batch_of("1")
+    assert batch.take_due(BEGAN, 1) == ["1"]
+    batch.record("1", Pending(), BEGAN)
+    batch.record("1", Pending(), BEGAN + 4)
+    assert batch.take_due(BEGAN + 8, 1) == []
+    assert batch.take_due(BEGAN + 9.6, 1) == ["1"]
+
+
+def test_another_s_impatience_does_not_grow_the_own_waits():
+    batch = batch_of("1", timeout=1e6, poke_interval=1, exponential_backoff=True)
+    for n in range(30):
+        batch.record("1", Pending(), BEGAN + n)
+    assert batch.take_due(BEGAN + 29 + 1.2, 1) == ["1"]
+
+
+def test_another_s_failures_are_not_the_own_ones():
+    batch = batch_of("1", max_consecutive_failures=3)
+    for n in range(30):
+        batch.record("1", DOWN, BEGAN + n / 10)
+    assert batch.waiting == 1
+    for n in range(1, 4):
+        assert batch.take_due(BEGAN + 100 * n, 1) == ["1"]
+        batch.record("1", DOWN, BEGAN + 100 * n)
+    assert batch.verdicts == {"1": DOWN}
+
+
+def test_a_look_of_another_batch_after_the_deadline_leaves_the_last_look_to_this_one():
+    batch = batch_of("1", timeout=60)
+    batch.record("1", Pending(), BEGAN + 61)
+    assert batch.waiting == 1
+    assert batch.take_due(BEGAN + 62, 1) == ["1"]
+    batch.record("1", READY, BEGAN + 63)
+    assert batch.verdicts == {"1": READY}
+
+
 # At rest
 
 

@@ -74,6 +74,16 @@ def test_a_refusal_for_load_halves_the_speed_at_which_it_came():
     assert len(after) == pytest.approx(2 * 50 / 2, abs=2)
 
 
+def test_what_was_long_ago_says_nothing_about_the_present_speed():
+    pace = Pace(None)
+    for n in range(20):
+        pace.take(60.0 * n)
+    burst = [1200 + n / 100 for n in range(10)]
+    assert not any(pace.take(now) for now in burst)
+    pace.slow_down(1200.1, sent_at=1200.09)
+    assert len(sent(pace, 1202.1, now=1200.1)) == pytest.approx(2 * 100 / 2, abs=5)
+
+
 def test_refusals_of_what_was_under_way_together_count_once():
     once, often = Pace(None), Pace(None)
     for pace in (once, often):

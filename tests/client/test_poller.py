@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from contextvars import ContextVar
 
 import pytest
 
@@ -150,6 +151,138 @@ async def test_a_wait_past_its_deadline_does_not_queue_behind_a_service_that_han
         ended = await asyncio.gather(*(waited(it.poller, batch_of(rid, timeout=0.5)) for rid in ids))
     assert all(isinstance(verdict, TimedOut) for verdicts in ended for verdict in verdicts.values())
     assert len(sandbox.journal) <= 1
+
+
+async def test_waits_that_are_gone_take_no_turns(sandbox, service):
+    gone = [sandbox.add(prompt=str(n), ready_in=3600) for n in range(200)]
+    left = sandbox.add(prompt="x", ready_in=1.5)
+    async with service(requests_per_second=10) as it, asyncio.timeout(8):
+        tasks = [asyncio.create_task(waited(it.poller, batch_of(rid))) for rid in gone]
+        await asyncio.sleep(0.3)
+        for task in tasks:
+            task.cancel()
+        assert isinstance((await waited(it.poller, batch_of(left)))[left], Ready)
+
+
+async def test_looks_that_are_shared_take_one_turn(sandbox, service):
+    shared, alone = (sandbox.add(prompt=name, ready_in=3.0) for name in "ab")
+    async with service(requests_per_second=10) as it, asyncio.timeout(20):
+        await asyncio.gather(
+            *(waited(it.poller, batch_of(shared, poke_interval=0.5)) for _ in range(40)),
+            waited(it.poller, batch_of(alone, poke_interval=0.5)),
+        )
+    assert sandbox.fetches(alone) >= sandbox.fetches(shared) / 2
+
+
+async def test_refusals_for_load_do_not_put_the_deadline_off(sandbox, service, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dreambooth.client.poller.LAST_ROUND", 1.0)
+    sandbox.script("fetch", ["http_429:300"] * 100)
+    async with service() as it, asyncio.timeout(20):
+        ended = await asyncio.gather(*(waited(it.poller, batch_of(n, timeout=0.5)) for n in range(1, 6)))
+    verdicts = [verdict for each in ended for verdict in each.values()]
+    assert all(isinstance(verdict, TimedOut) for verdict in verdicts)
+    assert len(sandbox.journal) <= 10
+
+
+async def test_a_wait_ends_though_another_goes_on_asking_for_its_ids(sandbox, service):
+    ids = [sandbox.add(prompt=str(n), ready_in=3600, replies=("delay:0.1",) * 999) for n in range(30)]
+    async with service(max_connections=4) as it:
+        patient = asyncio.create_task(waited(it.poller, batch_of(*ids, timeout=60)))
+        async with asyncio.timeout(15):
+            verdicts = await waited(it.poller, batch_of(*ids, timeout=1))
+        assert {type(verdict) for verdict in verdicts.values()} == {TimedOut}
+        assert not patient.done()
+        patient.cancel()
+        await asyncio.gather(patient, return_exceptions=True)
+
+
+async def test_progress_is_told_in_the_context_of_the_wait(sandbox, service):
+    whose = ContextVar("whose")
+    told = []
+
+    async def one(name, request_id):
+        whose.set(name)
+        await it.poller.wait(batch_of(request_id), lambda: told.append((name, whose.get())))
+
+    ids = [sandbox.add(prompt="x", ready_in=0.4) for _ in range(3)]
+    async with service() as it:
+        await asyncio.gather(*(one(n, rid) for n, rid in enumerate(ids)))
+    assert sorted(told) == [(0, 0), (1, 1), (2, 2)]
+
+
+async def test_what_breaks_while_progress_is_told_breaks_that_wait_alone(sandbox, service):
+    def broken():
+        raise LookupError("broken")
+
+    good, bad, never = (sandbox.add(prompt="x", ready_in=ready_in) for ready_in in (0.6, 0.0, 3600))
+    async with service(max_connections=1) as it:
+        ended = await asyncio.gather(
+            it.poller.wait(batch_of(bad, never), broken),
+            waited(it.poller, batch_of(good)),
+            return_exceptions=True,
+        )
+    assert isinstance(ended[0], LookupError)
+    assert isinstance(ended[1][good], Ready)
+
+
+async def test_waits_under_way_stay_at_their_host_when_the_connection_moves(sandbox, service, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dreambooth.hooks.connection.TTL", 0.0)
+    old = sandbox.add(prompt="x", ready_in=1.0)
+    with Sandbox(key=KEY, seed=1) as elsewhere:
+        new = elsewhere.add(prompt="y")
+        async with service() as it:
+            task = asyncio.create_task(waited(it.poller, batch_of(old, not_found_grace=0)))
+            await asyncio.sleep(0.3)
+            monkeypatch.setenv("AIRFLOW_CONN_SERVICE", elsewhere.connection_json)
+            async with shared_service("service") as there:
+                assert isinstance((await waited(there.poller, batch_of(new)))[new], Ready)
+            assert isinstance((await task)[old], Ready)
+
+
+async def test_a_changed_limit_of_connections_holds_for_the_waits_under_way(sandbox, service, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dreambooth.hooks.connection.TTL", 0.0)
+    ids = [sandbox.add(prompt=str(n), ready_in=3600, replies=("delay:0.2",) * 99) for n in range(20)]
+    async with service(max_connections=5) as it:
+        task = asyncio.create_task(waited(it.poller, batch_of(*ids, timeout=3)))
+        await asyncio.sleep(0.5)
+        async with service(max_connections=1):
+            await asyncio.sleep(0.5)
+            seen = len(sandbox.journal)
+            await asyncio.sleep(1.0)
+            assert len(sandbox.journal) - seen <= 6  # 25 with five lanes
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_cancelled_while_the_last_one_leaves_it_leaves_no_socket_open(sandbox, service, steps):
+    request_id = sandbox.add(prompt="x", ready_in=3600)
+
+    async def one():
+        async with service() as it:
+            sessions.append(it._client._session)
+            await waited(it.poller, batch_of(request_id))
+
+    sessions = []
+    task = asyncio.create_task(one())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    assert [session.closed for session in sessions] == [True]
+
+
+async def test_a_key_that_is_replaced_leaves_no_session_behind(sandbox, service, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dreambooth.hooks.connection.TTL", 0.0)
+    async with service(timeout=1) as it:
+        former = it._client._session
+        async with service(timeout=2) as same:
+            assert same is it
+            assert former.closed
+            assert not it._client._session.closed
 
 
 async def test_what_breaks_in_a_look_is_told_to_its_waits_and_to_no_other(sandbox):
