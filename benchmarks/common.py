@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -97,13 +98,48 @@ def resident_kib() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
-async def watch_stalls(longest: list[float], every: float = 0.005) -> None:
+class Stalls:
     """
-    Append how much later than asked for each sleep returns, in ms: for that long nothing else could run.
+    The event loop's longest stalls, in ms.
 
-    :param every: seconds to sleep.
+    ``wall``: how much later than asked for a sleep of 5 ms returned, as nothing else could run meanwhile.
+    ``cpu``: the CPU time of the loop's thread during such a sleep, which other processes do not lengthen.
+    Both without ``collector``, the longest walk of Python's garbage collector: it goes over all objects that
+    there are, whoever made them.
     """
-    while True:
-        began = time.perf_counter()
-        await asyncio.sleep(every)
-        longest.append((time.perf_counter() - began - every) * 1000)
+
+    SLEEP = 0.005
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = self.collector = 0.0
+        self._walk_began = (0.0, 0.0)
+        self._walked = (0.0, 0.0)
+
+    async def watch(self) -> None:
+        """Sleep again and again, until cancelled."""
+        gc.callbacks.append(self._collecting)
+        try:
+            while True:
+                began, self._walked = _clocks(), (0.0, 0.0)
+                await asyncio.sleep(self.SLEEP)
+                wall, cpu = (
+                    1000 * (now - then - walked)
+                    for now, then, walked in zip(_clocks(), began, self._walked, strict=True)
+                )
+                self.wall = max(self.wall, wall - 1000 * self.SLEEP)
+                self.cpu = max(self.cpu, cpu)
+        finally:
+            gc.callbacks.remove(self._collecting)
+
+    def _collecting(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._walk_began = _clocks()
+            return
+        walk = [now - then for now, then in zip(_clocks(), self._walk_began, strict=True)]
+        self.collector = max(self.collector, 1000 * walk[1])
+        self._walked = (self._walked[0] + walk[0], self._walked[1] + walk[1])
+
+
+def _clocks() -> tuple[float, float]:
+    """Read the wall's clock and that of this thread's CPU time, in seconds."""
+    return time.perf_counter(), time.thread_time()

@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from dataclasses import dataclass
 
-from common import Figures, cpu_seconds, resident_kib, sockets, watch_stalls
+from common import Figures, Stalls, cpu_seconds, resident_kib, sockets
 from service import counter
 from ways import WAYS, Load, Wait
 
@@ -39,22 +39,26 @@ def measure(
 
     :param seconds: between these instants.
     :param load: the arguments of :class:`Load`.
-    :return: ``ms`` of CPU time a poll, ``polls``, ``per_second`` (polls), ``sockets``, ``stall`` (ms), and
-        ``kib``, the memory that was taken since before the first wait began.
+    :return: ``ms`` of CPU time a poll, ``polls``, ``per_second`` (polls), ``sockets``; ``stall``,
+        ``stall_cpu`` and ``collector`` (ms); and ``kib``, the memory taken since before there was anything to
+        wait for.
     """
     shape = Load(**load)
+    meters = Meters(stalls, objects)
     wait = WAYS[way](shape)
-    return asyncio.run(_measure(wait, shape, seconds, Meters(stalls, objects)))
+    gc.collect()
+    gc.freeze()  # the collector's walks over all that Airflow imports are not what is compared
+    if objects:
+        tracemalloc.start()
+    memory = _memory(meters)
+    figures = asyncio.run(_measure(wait(), shape, seconds, meters))
+    return {**figures, "kib": figures["kib"] - memory}
 
 
 async def _measure(wait: Wait, load: Load, seconds: float, meters: Meters) -> Figures:
     polls = counter(os.environ["BENCHMARK_COUNTER"])
-    gc.collect()
-    gc.freeze()  # the collector's walks over all that Airflow imports are not what is compared
-    if meters.objects:
-        tracemalloc.start()
-    memory, open_sockets, found = _memory(meters), sockets(), [0.0]
-    watch = asyncio.create_task(watch_stalls(found)) if meters.stalls else None
+    open_sockets, stalls = sockets(), Stalls()
+    watch = asyncio.create_task(stalls.watch()) if meters.stalls else None
     enough = polls[0] + 1.5 * load.count
     waiting = asyncio.create_task(wait)
     most = 0
@@ -69,8 +73,9 @@ async def _measure(wait: Wait, load: Load, seconds: float, meters: Meters) -> Fi
     took = time.perf_counter() - began
     if watch:
         watch.cancel()
+        await asyncio.wait([watch])
     gc.collect()
-    taken = _memory(meters) - memory
+    taken = _memory(meters)
     waiting.cancel()
     await asyncio.wait([waiting])
     return {
@@ -78,7 +83,9 @@ async def _measure(wait: Wait, load: Load, seconds: float, meters: Meters) -> Fi
         "polls": polled,
         "per_second": polled / took,
         "sockets": most - open_sockets,
-        "stall": max(found),
+        "stall": stalls.wall,
+        "stall_cpu": stalls.cpu,
+        "collector": stalls.collector,
         "kib": taken,
     }
 

@@ -3,8 +3,10 @@
 
 1,000 and 5,000 of our triggers and one with 10,000 ids, each beside a bare aiohttp loop that waits for as
 many. They begin as in the triggerer, 50 at a time, over one poke interval; beginning is watched like waiting.
-A stall is how much later than asked for a sleep of 5 ms returns. Memory is what the process holds beyond what
-it held before the first wait. Each measurement is a fresh process, over plain HTTP.
+A stall is how much later than asked for a sleep of 5 ms returns. Beside it is the most CPU time that the
+loop's thread took during such a sleep, as other processes of a shared machine stall it too, and the longest
+walk of Python's garbage collector, which is in neither. Memory is what the process holds beyond what it held
+before there was anything to wait for. Each measurement is a fresh process.
 
     python benchmarks/waiting.py --rounds 3
 """
@@ -62,8 +64,10 @@ def main() -> None:
     header = [
         "waiting",
         "polls / s",
-        "longest stall",
-        "bare loop's stall",
+        "longest stall / CPU, ms",
+        "bare loop's",
+        "collector's walk, ms",
+        "bare loop's walk",
         "sockets",
         "KiB each",
         "bare loop's KiB",
@@ -80,12 +84,16 @@ def _row(way: str, count: int, interval: float, rounds: list[dict[str, Figures]]
     return [
         f"{title}, each {interval:g} s",
         median(rounds, way, "per_second"),
-        f"{max(each[way]['stall'] for each in rounds):.0f} ms",
-        f"{max(each['bare']['stall'] for each in rounds):.0f} ms",
+        *(_longest(rounds, one, "stall", "stall_cpu") for one in (way, "bare")),
+        *(_longest(rounds, one, "collector") for one in (way, "bare")),
         max(each[way]["sockets"] for each in rounds),
         median(rounds, way, "kib") / count,
         median(rounds, "bare", "kib") / count,
     ]
+
+
+def _longest(rounds: list[dict[str, Figures]], way: str, *figures: str) -> str:
+    return " / ".join(f"{max(each[way][figure] for each in rounds):.0f}" for figure in figures)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ways to wait for many requests that the benchmarks compare.
 
-Each way imports what it needs when it is called, outside of any event loop, and returns a coroutine that
-waits until it is cancelled. Triggers run as Airflow's triggerer (3.3) runs them: a task each in one event
-loop, within a greenback portal, with Airflow's log as JSON. The bare loop only polls: no portal, no log.
+Each way imports what it needs when it is called, outside of any event loop, and returns a function that makes
+the coroutine, which waits until it is cancelled. Triggers run as Airflow's triggerer (3.3) runs them: a task
+each in one event loop, within a greenback portal, with Airflow's log as JSON. The bare loop only polls: no
+portal, no log.
 """
 
 from __future__ import annotations
@@ -60,21 +61,26 @@ class Load:
                     await asyncio.sleep(chance.expovariate(self.count / self.interval / self.at_once))
 
 
-def triggers(load: Load) -> Wait:
+def triggers(load: Load) -> Callable[[], Wait]:
     """Wait with one of our triggers for each id."""
     trigger = _our_trigger()
-    stored = [_stored([str(number)], load.interval) for number in range(load.count)]
-    return load.begin(_as_triggerer(trigger, batch) for batch in stored)
+    return lambda: load.begin(
+        _as_triggerer(trigger(_stored([str(number)], load.interval))) for number in range(load.count)
+    )
 
 
-def one_list(load: Load) -> Wait:
+def one_list(load: Load) -> Callable[[], Wait]:
     """Wait with one of our triggers for all ids; it spreads the first looks, as they are overdue."""
     trigger = _our_trigger()
-    ids = [str(number) for number in range(load.count)]
-    return _as_triggerer(trigger, _stored(ids, load.interval, late=2 * load.interval))
+
+    def wait() -> Wait:
+        ids = [str(number) for number in range(load.count)]
+        return _as_triggerer(trigger(_stored(ids, load.interval, late=2 * load.interval)))
+
+    return wait
 
 
-def http_sensor(load: Load) -> Wait:
+def http_sensor(load: Load) -> Callable[[], Wait]:
     """
     Wait with one of the official triggers for each id.
 
@@ -93,10 +99,10 @@ def http_sensor(load: Load) -> Wait:
         )
 
     _log_as_in_the_triggerer()
-    return load.begin(_as_triggerer(trigger, str(number)) for number in range(load.count))
+    return lambda: load.begin(_as_triggerer(trigger(str(number))) for number in range(load.count))
 
 
-def bare(load: Load) -> Wait:
+def bare(load: Load) -> Callable[[], Wait]:
     """
     Poll over one session and do nothing else: what no trigger can beat.
 
@@ -118,10 +124,10 @@ def bare(load: Load) -> Wait:
 
             await load.begin(wait(str(number)) for number in range(load.count))
 
-    return all_of_them()
+    return all_of_them
 
 
-WAYS: dict[str, Callable[[Load], Wait]] = {
+WAYS: dict[str, Callable[[Load], Callable[[], Wait]]] = {
     "triggers": triggers,
     "list": one_list,
     "bare": bare,
@@ -155,10 +161,10 @@ def _stored(ids: list[str], interval: float, late: float = 0.0) -> Any:
     return pack(Batch(map(Requested, ids), began=began, deadline=began + LIFETIME, policy=policy))
 
 
-async def _as_triggerer(make: Callable[[Any], Any], argument: Any) -> None:
+async def _as_triggerer(trigger: Any) -> None:
     """Run a trigger that will never have an event."""
     await greenback.ensure_portal()
-    async for event in make(argument).run():
+    async for event in trigger.run():
         raise RuntimeError(f"nothing is ever ready here, but the trigger says {event}")
 
 
