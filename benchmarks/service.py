@@ -13,7 +13,6 @@ import contextlib
 import json
 import mmap
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -58,15 +57,14 @@ class Service:
             certificate = folder / "certificate.pem"
             authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
             command.append(f"--certificate={certificate}")
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
         port = self._process.stdout.readline().strip()
         self.url = f"http{'s' if self._https else ''}://localhost:{port}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=10)  # closes its standard input
         self._folder.cleanup()
 
     @property
@@ -89,7 +87,7 @@ def counter(path: str | os.PathLike[str]) -> memoryview[Any]:
 
 
 async def serve(counts: memoryview[Any], tls: ssl.SSLContext | None) -> None:
-    """Answer until SIGTERM."""
+    """Answer until the standard input ends, as it does with the process that reads the port."""
     from aiohttp import web
 
     async def answer(request: web.BaseRequest) -> web.Response:
@@ -107,7 +105,7 @@ async def serve(counts: memoryview[Any], tls: ssl.SSLContext | None) -> None:
         ipv6 = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=1024)
         await web.SockSite(runner, ipv6, ssl_context=tls).start()
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
     print(port, flush=True)
     await stop.wait()
     await runner.cleanup()
