@@ -25,7 +25,7 @@ from hosts import BUCKET, pictures, running, s3_client, s3_environment
 from savers import measure
 
 SIZES = [(1000, 1_000_000), (20, 50_000_000)]
-SMOKE = [(12, 20_000), (4, 400_000)]
+SMOKE = [(6, 200_000)]
 KINDS = 4
 """Different pictures of a size."""
 TARGET = "≥ 0.8"

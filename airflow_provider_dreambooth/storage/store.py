@@ -26,9 +26,9 @@ from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage.links import without_queries
 
 _PART = 8 << 20
-"""Bytes a part, the least that S3 takes: what is sent is in memory, and s3fs would send ten of 50 MiB."""
-_PARTS = 1
-"""Parts of an object that are sent at a time; a smaller object goes in one."""
+"""Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
+_ALONE = {"max_concurrency": 1}
+"""One part of an object at a time: s3fs would have ten in memory. Several objects are under way anyhow."""
 
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
@@ -38,7 +38,7 @@ _EXTRAS = {
 """What each store's file system comes with."""
 # How each store is told what a browser should take the object for.
 _OPTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "s3": lambda kind: {"ContentType": kind, "chunksize": _PART, "max_concurrency": _PARTS},
+    "s3": lambda kind: {"ContentType": kind, "chunksize": _PART, **_ALONE},
     "gcs": lambda kind: {"content_type": kind, "chunksize": _PART},
     "azure": lambda kind: {"content_settings": _azure(kind)},
 }
@@ -149,9 +149,8 @@ class Store:
         if self._local:
             return Path(self._path(name))
         try:
-            # Read from end to end: s3fs would hold ten parts in memory.
-            alone = {"max_concurrency": 1} if _EXTRAS.get(self.protocol) == "s3" else {}
-            self._fs.get_file(self._path(name), str(local), **alone)
+            options = _ALONE if _EXTRAS.get(self.protocol) == "s3" else {}
+            self._fs.get_file(self._path(name), str(local), **options)
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 told = (

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import socket
 import socketserver
+import ssl
 import threading
 import time
 
@@ -360,6 +361,55 @@ def test_a_proxy_is_the_way_out(host, fetch, monkeypatch):
     with pytest.raises(DownloadFailed, match="private address"):
         fetch("http://10.0.0.1/x.png", session=session)
     session.close()
+
+
+def test_a_proxy_that_is_not_there(host, fetch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        session = LinkSession(timeout=(2, 1), proxy=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        for scheme in ("http", "https"):
+            with pytest.raises(DownloadFailed, match="the proxy did not let the request through"):
+                fetch(f"{scheme}://pictures.example.com/x.png", session=session, faults=1)
+        session.close()
+
+
+@pytest.fixture
+def tls(host, tmp_path):
+    """Make the host speak TLS; gives the file of the authority that vouches for it."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    host.socket = context.wrap_socket(host.socket, server_side=True)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    return str(bundle)
+
+
+def test_certificates_are_checked(host, fetch, tls, monkeypatch):
+    url = host.give("/x.png", PNG).replace("http:", "https:")
+    strict, trusting, careless = (
+        LinkSession(allow_private=True, timeout=(2, 2), verify=verify) for verify in (True, tls, False)
+    )
+    with pytest.raises(DownloadFailed, match=r"TLS certificate of its host was not accepted: .*CERTIFICATE"):
+        fetch(url, session=strict, faults=1)
+    assert fetch(url, session=trusting).bytes == len(PNG)
+    with pytest.warns(urllib3.exceptions.InsecureRequestWarning):
+        assert fetch(url, session=careless).bytes == len(PNG)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", tls)
+    environment = LinkSession(allow_private=True, timeout=(2, 2))
+    assert fetch(url, session=environment).bytes == len(PNG)
+    for session in (strict, trusting, careless, environment):
+        session.close()
+
+
+def test_a_link_is_asked_for_as_it_is(host, fetch):
+    host.give("/a%20b/%C3%BC", PNG)
+    for path in ("/a%20b/%C3%BC?x=%2F&y=1#there", "/a b/ü?x=%2F&y=1"):
+        fetch(host.url + path)
+    assert [target for target, _ in host.requests] == ["/a%20b/%C3%BC?x=%2F&y=1"] * 2
+    host.give("/", PNG)
+    assert fetch(host.url).bytes == len(PNG)
 
 
 def test_nobody_at_home(fetch, session):

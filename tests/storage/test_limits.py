@@ -16,14 +16,15 @@ SCRIPT = """
 import json, logging, resource, sys
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_dreambooth.storage import Picture, save_pictures
-folder, url, limit, small = sys.argv[1:]
+url, limit, small, *place = sys.argv[1:]
+folder = ObjectStoragePath(place[0], conn_id=place[1] if place[1:] else None)
 options = dict(allow_private=True, link_patience=0.0, log=logging.getLogger(), max_bytes=1 << 30)
-save_pictures([Picture("warm", 0, small)], ObjectStoragePath(f"file://{folder}"), **options)
+save_pictures([Picture("warm", 0, small)], folder, **options)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 wanted = [Picture("1", 0, url), Picture("2", 0, small)]
-report = save_pictures(wanted, ObjectStoragePath(f"file://{folder}"), **options)
+report = save_pictures(wanted, folder, **options)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
     "saved": [item.to_dict() for item in report.saved],
@@ -33,9 +34,10 @@ print(json.dumps({
 """
 
 
-def run(folder: Path, url: str, limit: int, small: str) -> dict:
+def run(folder: Path, url: str, limit: int, small: str, *bucket: str) -> dict:
+    place = bucket or [f"file://{folder}"]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder), url, str(limit), small],
+        [sys.executable, "-c", SCRIPT, url, str(limit), small, *place],
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage import Picture, read_manifest, save_pictures, write_manifest
 from tests.storage.conftest import Reply
+from tests.storage.test_limits import large, run
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
@@ -123,6 +125,69 @@ def test_a_large_picture_goes_up_in_parts(s3, save, host, pictures):
     assert found["ContentLength"] == len(data)
     assert found["ContentType"] == "image/png"
     assert "-" in found["ETag"]
+
+
+def test_memory_stays_flat_however_large_the_picture(s3, host, folder, pictures):
+    length = len(pictures[".png"]) + (100 << 20)
+    url = host.give("/large", Reply(large(pictures[".png"], 100), length=length))
+    small = host.give("/small", pictures[".gif"])
+    found = run(folder, url, 0, small, "s3://pictures/flat", CONN)
+    assert [item["bytes"] for item in found["saved"]] == [length, len(pictures[".gif"])]
+    assert found["grown"] < 50 * 1024  # kilobytes
+    assert s3.head_object(Bucket="pictures", Key="flat/1-0.png")["ContentLength"] == length
+
+
+@pytest.fixture
+def asked(s3):
+    """Each request to the store, by the name of its operation."""
+    fs = ObjectStoragePath("s3://pictures/", conn_id=CONN).fs
+    found: Counter[str] = Counter()
+
+    def count(model, **_):
+        found[model.name] += 1
+
+    fs.connect()
+    fs.s3.meta.events.register("before-call.s3", count, unique_id="asked")
+    yield found
+    fs.s3.meta.events.unregister("before-call.s3", unique_id="asked")
+
+
+def test_what_is_there_is_asked_for_in_few_requests(s3, save, host, pictures, asked):
+    url = host.give("/x", pictures[".png"])
+    wanted = [Picture(str(13443950 + number), 0, url) for number in range(100)]
+    assert len(save(wanted, "pictures/few").saved) == 100
+    assert asked["PutObject"] == 100
+    assert asked["HeadObject"] == 0
+    assert asked["ListObjectsV2"] == 2
+    downloads = host.asked("/x")
+    assert len(save(wanted, "pictures/few").saved) == 100
+    assert host.asked("/x") == downloads
+    assert asked["PutObject"] == asked["GetObject"] == 100
+    assert asked["ListObjectsV2"] == 4
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_similar_names_are_not_taken_for_the_same(s3, save, host, pictures, overwrite):
+    prefix = f"similar-{overwrite}"
+    others = ["1344392-0.png", "13443927-01.png", "134439270-0.jpg", "13443927-0.txt", "x/13443927-0.png"]
+    for name in others:
+        s3.put_object(Bucket="pictures", Key=f"{prefix}/{name}", Body=b"x")
+    url = host.give("/x", pictures[".gif"])
+    save([Picture("13443927", 0, url)], f"pictures/{prefix}", overwrite=overwrite)
+    assert set(keys(s3, f"{prefix}/")) == {f"{prefix}/{name}" for name in [*others, "13443927-0.gif"]}
+    other = host.give("/y", pictures[".png"])
+    report = save([Picture("13443927", 0, other)], f"pictures/{prefix}", overwrite=overwrite)
+    found = "13443927-0.png" if overwrite else "13443927-0.gif"
+    assert report.saved[0].uri == f"s3://pictures/{prefix}/{found}"
+    assert set(keys(s3, f"{prefix}/")) == {f"{prefix}/{name}" for name in [*others, found]}
+
+
+def test_pictures_in_the_bucket_itself(s3, save, host, pictures):
+    wanted = [Picture("77", 0, host.give("/x", pictures[".gif"]))]
+    report = save(wanted, "pictures")
+    assert report.saved[0].uri == "s3://pictures/77-0.gif"
+    assert save(wanted, "pictures") == report
+    assert host.asked("/x") == 1
 
 
 def test_what_breaks_on_the_way_leaves_nothing(s3, save, host, pictures):

@@ -277,6 +277,19 @@ def test_a_file_system_that_is_not_installed_comes_with_an_extra(save, host, url
         save([Picture("a", 0, host.url)], destination=ObjectStoragePath(url))
 
 
+def test_a_folder_that_is_another_disk(host, save, folder, pictures):
+    """A name may lead there: a rename does not."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        folder.mkdir()
+        if Path(disk).stat().st_dev == folder.stat().st_dev:
+            pytest.skip("no other disk")
+        (folder / "7").symlink_to(disk)
+        report = save([Picture("7", 0, host.give("/0", pictures[".png"]))], name="{request_id}/{index}")
+        assert report.failed == ()
+        assert (folder / "7" / "0.png").read_bytes() == pictures[".png"]
+        assert tree(Path(disk)) == ["0.png"]
+
+
 def test_a_destination_that_is_a_file(host, save, folder, pictures):
     folder.write_text("x")
     with pytest.raises(DreamboothSaveError, match=f"destination file://{folder} cannot be used"):
