@@ -28,12 +28,6 @@ HEAD = 4096
 _CHUNK = 1 << 18
 _MOST_SCANS = 1000
 """Of a JPEG: progressive ones have about ten. Each takes a read of a chunk, however few bytes it has."""
-_SIGNATURES = {
-    "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "image/jpeg": re.compile(rb"\xff\xd8\xff"),
-    "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
-    "image/gif": re.compile(rb"GIF8[79]a"),
-}
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
 SUFFIXES = tuple(_SUFFIXES.values())
 
@@ -71,7 +65,11 @@ class LocalPicture:
 
 def content_type_of(head: bytes) -> str | None:
     """Tell the kind of a picture from its first bytes; None if it is none of those accepted."""
-    return next((kind for kind, signature in _SIGNATURES.items() if signature.match(head)), None)
+    try:
+        found = {match.mime_type for match in puremagic.magic_string(head[:HEAD])}
+    except (puremagic.PureError, ValueError):
+        return None
+    return next((kind for kind in _SUFFIXES if kind in found), None)
 
 
 def refuse(head: bytes) -> NotAPicture:
