@@ -87,19 +87,21 @@ def refuse(head: bytes) -> NotAPicture:
     return NotAPicture(f"it is no PNG, JPEG, WEBP or GIF picture but {kind}", final=True)
 
 
-def examine(path: Path) -> PictureInfo:
+def examine(path: Path, kind: str | None = None) -> PictureInfo:
     """
     Tell what a file is.
 
+    :param kind: its content type, if somebody has looked already: that takes its time.
     :raises NotAPicture: if it is of another kind.
     :raises Incomplete: if it is a picture, but not a whole one.
     """
     with path.open("rb", buffering=_CHUNK) as file:
-        head = file.read(HEAD)
-        kind = content_type_of(head)
         if kind is None:
-            raise refuse(head)
-        file.seek(0)
+            head = file.read(HEAD)
+            kind = content_type_of(head)
+            if kind is None:
+                raise refuse(head)
+            file.seek(0)
         try:
             _WALKS[kind](file)
         except EOFError:

@@ -146,11 +146,13 @@ class Store:
         :raises FolderFull: if there is no room for it here.
         :raises StoreFailed: if that fails.
         """
-        if self._local:
-            return Path(self._path(name))
         try:
-            options = _ALONE if _EXTRAS.get(self.protocol) == "s3" else {}
-            self._fs.get_file(self._path(name), str(local), **options)
+            if self._local:
+                local = Path(self._path(name))
+                local.open("rb").close()
+            else:
+                options = _ALONE if _EXTRAS.get(self.protocol) == "s3" else {}
+                self._fs.get_file(self._path(name), str(local), **options)
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 told = (
