@@ -55,7 +55,8 @@ class Service:
             authority = trustme.CA()
             authority.cert_pem.write_to_path(self._authority)
             certificate = folder / "certificate.pem"
-            authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+            intermediate = authority.create_child_ca()  # as public certificates have one
+            intermediate.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
             command.append(f"--certificate={certificate}")
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout

@@ -16,6 +16,7 @@ from ways import WAYS, Load, Wait
 
 CALM = 0.25
 """Seconds between two looks at how far it is."""
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,12 @@ async def _measure(wait: Wait, load: Load, seconds: float, meters: Meters) -> Fi
     watch = asyncio.create_task(stalls.watch()) if meters.stalls else None
     enough = polls[0] + 1.5 * load.count
     waiting = asyncio.create_task(wait)
-    most = 0
+    most, patience = 0, time.monotonic() + PATIENCE + 10 * load.interval
     while polls[0] < enough:
         await _beside(waiting, CALM)
         most = max(most, sockets())
+        if time.monotonic() > patience:
+            raise RuntimeError(f"after {PATIENCE:g} s and 10 intervals there were too few polls")
     began, polled, spent = time.perf_counter(), polls[0], cpu_seconds()
     for _ in range(max(round(seconds / CALM), 1) if meters.stalls else 1):
         await _beside(waiting, CALM if meters.stalls else seconds)
