@@ -157,7 +157,7 @@ def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: thre
             _check_status(response)
             # Base64 is a third longer than what it holds; what is longer still holds nothing but air.
             body = _body(response, deadline, sum(session.timeout), stop, 2 * max_bytes + (1 << 16))
-            kind, chunks = unpack(body, response.headers.get("Content-Encoding", ""))
+            chunks = unpack(body, response.headers.get("Content-Encoding", ""))
             try:
                 with path.open("wb") as file:
                     for chunk in chunks:
@@ -168,7 +168,7 @@ def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: thre
                         file.write(chunk)
             except OSError as error:  # of the file: those of the network are faults
                 raise DownloadFailed(f"{error.strerror or error} while writing {path}") from None
-        return LocalPicture(examine(path, kind), size, digest.hexdigest())
+        return LocalPicture(examine(path), size, digest.hexdigest())
     except Incomplete as reason:
         raise _Fault(str(reason)) from None
     except _TooLarge:

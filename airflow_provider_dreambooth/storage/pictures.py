@@ -8,6 +8,7 @@ announce them, so a file cut at whichever byte is not taken for whole. PNG's che
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -25,6 +26,9 @@ from airflow_provider_dreambooth.storage.links import without_queries
 HEAD = 4096
 """Bytes from the beginning of a file that are enough to tell its kind."""
 
+_SIGNATURE = 16
+"""Bytes that are enough for the kinds accepted. Pictures of one service begin alike: the library, which
+compares them with every signature it knows, is asked once for all of them."""
 _CHUNK = 1 << 18
 _MOST_SCANS = 1000
 """Of a JPEG: progressive ones have about ten. Each takes a read of a chunk, however few bytes it has."""
@@ -65,8 +69,13 @@ class LocalPicture:
 
 def content_type_of(head: bytes) -> str | None:
     """Tell the kind of a picture from its first bytes; None if it is none of those accepted."""
+    return _content_type_of(head[:_SIGNATURE])
+
+
+@functools.lru_cache
+def _content_type_of(start: bytes) -> str | None:
     try:
-        found = {match.mime_type for match in puremagic.magic_string(head[:HEAD])}
+        found = {match.mime_type for match in puremagic.magic_string(start)}
     except (puremagic.PureError, ValueError):
         return None
     return next((kind for kind in _SUFFIXES if kind in found), None)
@@ -87,21 +96,19 @@ def refuse(head: bytes) -> NotAPicture:
     return NotAPicture(f"it is no PNG, JPEG, WEBP or GIF picture but {kind}", final=True)
 
 
-def examine(path: Path, kind: str | None = None) -> PictureInfo:
+def examine(path: Path) -> PictureInfo:
     """
     Tell what a file is.
 
-    :param kind: its content type, if somebody has looked already: that takes its time.
     :raises NotAPicture: if it is of another kind.
     :raises Incomplete: if it is a picture, but not a whole one.
     """
     with path.open("rb", buffering=_CHUNK) as file:
+        head = file.read(HEAD)
+        kind = content_type_of(head)
         if kind is None:
-            head = file.read(HEAD)
-            kind = content_type_of(head)
-            if kind is None:
-                raise refuse(head)
-            file.seek(0)
+            raise refuse(head)
+        file.seek(0)
         try:
             _WALKS[kind](file)
         except EOFError:

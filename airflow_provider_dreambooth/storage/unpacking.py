@@ -18,11 +18,9 @@ _WHITESPACE = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-def unpack(chunks: Iterable[bytes], content_encoding: str) -> tuple[str, Iterator[bytes]]:
+def unpack(chunks: Iterable[bytes], content_encoding: str) -> Iterator[bytes]:
     """
-    Give the picture's content type and its own bytes.
-
-    What they are decides about both, also about base64, not a suffix or ``Content-Type``.
+    Give the picture's own bytes. What they are decides about base64, not a suffix or ``Content-Type``.
 
     :param content_encoding: the header of this name; one that is no compression is passed over.
     :raises NotAPicture: from the first bytes, before the rest is asked for.
@@ -39,10 +37,10 @@ def unpack(chunks: Iterable[bytes], content_encoding: str) -> tuple[str, Iterato
     if not head:
         raise Incomplete("it is empty")
     whole = chain((head,), rest)
-    if kind := content_type_of(head):
-        return kind, whole
-    if kind := content_type_in_base64(head):
-        return kind, decode_base64(whole)
+    if content_type_of(head):
+        return whole
+    if is_base64_picture(head):
+        return decode_base64(whole)
     raise refuse(head)
 
 
@@ -62,15 +60,14 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise Incomplete("its compressed data end too early")
 
 
-def content_type_in_base64(head: bytes) -> str | None:
-    """Tell the kind of a picture in base64 text, with or without ``data:image/png;base64,`` before it."""
+def is_base64_picture(head: bytes) -> bool:
+    """Whether text is a picture in base64, with or without ``data:image/png;base64,`` before it."""
     text = _without_prefix(head).translate(_URL_SAFE, _WHITESPACE)[:64]
-    if not re.match(rb"[A-Za-z0-9+/]{16}", text):
-        return None
     try:
-        return content_type_of(binascii.a2b_base64(text[: len(text) // 4 * 4]))
+        start = binascii.a2b_base64(text[: len(text) // 4 * 4])
     except binascii.Error:
-        return None
+        return False
+    return content_type_of(start) is not None and re.match(rb"[A-Za-z0-9+/]{16}", text) is not None
 
 
 def _without_prefix(text: bytes) -> bytes:
