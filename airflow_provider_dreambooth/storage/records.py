@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from airflow_provider_dreambooth.storage.provenance import Provenance
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -14,11 +16,20 @@ class Picture:
     request_id: str
     index: int
     url: str = field(repr=False)
+    provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True)
 class SavedPicture:
-    """A whole picture at the destination; ``width`` and ``height`` in pixels."""
+    """
+    A whole picture at the destination.
+
+    :param bytes: of the object.
+    :param width: in pixels, as is ``height``.
+    :param saved_at: when it was saved or last found whole: ISO 8601, UTC.
+    :param model: as ``seed`` and ``prompt`` None if not known.
+    :param nsfw_content_detected: by the service; None if it did not say.
+    """
 
     request_id: str
     index: int
@@ -29,10 +40,15 @@ class SavedPicture:
     content_type: str
     width: int
     height: int
+    saved_at: str = field(compare=False)
+    model: str | None = None
+    seed: int | None = None
+    prompt: str | None = field(default=None, repr=False)
+    nsfw_content_detected: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Make JSON primitives of it: an entry of the manifest."""
-        return asdict(self)
+        """Make JSON primitives of it: an entry of the manifest, with what is known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

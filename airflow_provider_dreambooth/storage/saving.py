@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import pendulum
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_dreambooth.storage.download import DownloadFailed, Patience, Stopped, download
@@ -196,6 +197,11 @@ def _record(picture: Picture, uri: str, local: LocalPicture) -> SavedPicture:
         local.info.content_type,
         local.info.width,
         local.info.height,
+        saved_at=pendulum.now("UTC").to_iso8601_string(),
+        model=picture.provenance.model,
+        seed=picture.provenance.seed,
+        prompt=picture.provenance.prompt,
+        nsfw_content_detected=picture.provenance.nsfw,
     )
 
 

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep the pictures of finished requests: as links, or as checked objects in a bucket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import (
+    BaseOperator,
+    Context,
+    ObjectStoragePath,
+    conf,
+)
+
+from airflow_provider_dreambooth.api.batch import Batch
+from airflow_provider_dreambooth.api.polling import PollPolicy
+from airflow_provider_dreambooth.api.request_ids import RequestList
+from airflow_provider_dreambooth.client.config import ClientConfig
+from airflow_provider_dreambooth.exceptions import (
+    DreamboothInputError,
+    DreamboothSaveError,
+)
+from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
+from airflow_provider_dreambooth.results import error_of, read_request_ids, ready_results
+from airflow_provider_dreambooth.storage import (
+    Picture,
+    PictureFailure,
+    check_link,
+    read_manifest,
+    save_pictures,
+    write_manifest,
+)
+from airflow_provider_dreambooth.storage.errors import unsaved_error
+from airflow_provider_dreambooth.storage.links import without_query
+from airflow_provider_dreambooth.storage.names import picture_names
+from airflow_provider_dreambooth.storage.provenance import provenance_of
+from airflow_provider_dreambooth.storage.store import Store
+from airflow_provider_dreambooth.waiting import (
+    begin,
+    check_at_least,
+    keeping_ready,
+    look_then_defer,
+    raise_keeping_ready,
+    resume,
+)
+
+MANIFEST_KEY = "manifest"
+DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
+"""Seconds; that of every sensor."""
+
+
+class DreamboothSaveImagesOperator(BaseOperator):
+    """
+    Keep the pictures of requests: their links in XCom, or checked copies in a bucket.
+
+    XCom ``return_value`` is a flat list of strings, the links or the URIs of the saved objects; XCom
+    ``manifest`` has a dict a picture, also in ``manifest.json`` beside the objects. What is ready is saved
+    even if others fail; then the task fails with an error that names each of them, and a retry
+    saves only what is missing. Saving bills nothing.
+
+    :param request_id: an id, a list of ids, or what a generation task returned; waited for as by
+        :class:`~airflow_provider_dreambooth.sensors.dreambooth.DreamboothFetchSensor`. (templated)
+    :param results: instead of ``request_id``, what that sensor returned. (templated)
+    :param destination: folder URL such as ``s3://bucket/prefix``; None: links only. (templated)
+    :param storage_conn_id: the bucket's Airflow connection; None: ambient credentials. (templated)
+    :param dreambooth_conn_id: the connection of type ``dreambooth``. (templated)
+    :param name: of a picture without its suffix, from ``{request_id}`` and ``{index}``. (templated)
+    :param overwrite: save anew what is already there.
+    :param include_prompt: keep the prompt in the manifest, where the submit's reply is at hand.
+    :param max_bytes: largest picture accepted, in bytes.
+    :param max_parallel: downloads at a time.
+    :param link_patience: seconds for which a link that is not there yet is tried again.
+    :param allow_private_links: open links to private addresses; None: only if the service has such a one.
+    :param deferrable: wait for ``request_id`` in the triggerer, without a worker slot.
+    :param poke_interval: seconds between two looks at a request.
+    :param timeout: seconds to wait for the requests.
+    """
+
+    template_fields: Sequence[str] = (
+        "request_id",
+        "results",
+        "destination",
+        "storage_conn_id",
+        "dreambooth_conn_id",
+        "name",
+    )
+    ui_color = "#e8dcf7"
+
+    def __init__(
+        self,
+        *,
+        request_id: Any = None,
+        results: Any = None,
+        destination: str | None = None,
+        storage_conn_id: str | None = None,
+        dreambooth_conn_id: str = DreamboothHook.default_conn_name,
+        name: str = "{request_id}-{index}",
+        overwrite: bool = False,
+        include_prompt: bool = False,
+        max_bytes: int = 64 * 1024 * 1024,
+        max_parallel: int = 4,
+        link_patience: float = 60.0,
+        allow_private_links: bool | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta = 5.0,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.results = results
+        self.destination = destination
+        self.storage_conn_id = storage_conn_id
+        self.dreambooth_conn_id = dreambooth_conn_id
+        self.name = name
+        self.overwrite = overwrite
+        self.include_prompt = include_prompt
+        self.max_bytes = max_bytes
+        self.max_parallel = max_parallel
+        self.link_patience = link_patience
+        self.allow_private_links = allow_private_links
+        self.deferrable = deferrable
+        self.poke_interval = _seconds(poke_interval)
+        self.timeout = _seconds(timeout)
+        check_at_least(
+            max_bytes=(max_bytes, 1),
+            max_parallel=(max_parallel, 1),
+            link_patience=(link_patience, 0),
+            poke_interval=(self.poke_interval, 0),
+            timeout=(self.timeout, 0),
+        )
+
+    def execute(self, context: Context) -> list[str]:
+        """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
+        asked = self._asked()
+        if folder := self._folder():  # what cannot be used is told before anybody waits for it
+            Store(folder).probe(overwrite=self.overwrite)
+        timeout = self.timeout
+        if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
+            timeout = min(timeout, self.execution_timeout.total_seconds())
+        policy = PollPolicy(poke_interval=self.poke_interval)
+        batch = begin(context, asked, timeout=timeout, policy=policy)
+        with keeping_ready(context, batch, asked):
+            if self.deferrable:
+                look_then_defer(self, batch, self.dreambooth_conn_id)
+            elif batch.waiting:
+                with DreamboothHook(self.dreambooth_conn_id) as hook:
+                    hook.wait_for(batch)
+        return self._keep(context, batch, asked)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> list[str]:
+        """Take the trigger's event and keep the pictures."""
+        asked = self._asked()
+        return self._keep(context, resume(context, event, asked, self.dreambooth_conn_id), asked)
+
+    def _asked(self) -> RequestList:
+        if (self.request_id is None) == (self.results is None):
+            raise DreamboothInputError("Give either request_id or results. Nothing was sent.")
+        if self.results is None:
+            return read_request_ids(self.request_id)
+        asked = read_request_ids(self.results, "results")
+        unready = [request.request_id for request in asked.requests if request.ready is None]
+        if unready:
+            raise DreamboothInputError(
+                f"results holds requests without pictures ({', '.join(unready[:10])}): give what "
+                f"DreamboothFetchSensor returned, or use request_id to wait for them. Nothing was sent."
+            )
+        return asked
+
+    def _folder(self) -> ObjectStoragePath | None:
+        if self.destination is None:
+            return None
+        # `file://data/x` would be a folder of the worker's current directory, `s3://` no bucket at all.
+        if not re.match(r"/|file:///|(?!file:)[a-z0-9+.-]+://[^/]", str(self.destination)):
+            raise DreamboothInputError(
+                f"destination is {self.destination!r}; give a folder URL such as 's3://bucket/prefix' or "
+                f"'file:///data/pictures', or None to keep links only. Nothing was sent."
+            )
+        if re.match(r"abfss?://[^/]*@[^/]*\.", self.destination):
+            raise DreamboothInputError(
+                f"destination is {self.destination!r}, but Airflow reads 'container@' as a connection id. "
+                f"Write 'abfs://container/folder' and let storage_conn_id name the account. Nothing was sent."
+            )
+        try:
+            picture_names([Picture("1", 0, "")], self.name)
+            return ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
+        except ValueError as error:  # of the name, or "Unsupported filesystem" of a scheme
+            raise DreamboothInputError(f"{error}. Nothing was sent.") from None
+
+    def _keep(self, context: Context, batch: Batch, asked: RequestList) -> list[str]:
+        ready = {result["request_id"]: result for result in ready_results(batch, asked)}
+        pictures = [
+            Picture(rid, index, url, provenance_of(result, index, include_prompt=self.include_prompt))
+            for rid, result in ready.items()
+            for index, url in enumerate(result["output"])
+        ]
+        error = error_of(batch, asked, self.dreambooth_conn_id)
+        if error and not pictures:  # its cause must not be hidden by a bucket that could not be used either
+            raise_keeping_ready(context, batch, asked, error)
+        with keeping_ready(context, batch, asked):
+            with DreamboothHook(self.dreambooth_conn_id) as hook:
+                config = hook.get_conn().config
+            let = self.allow_private_links
+            allow_private = config.is_private if let is None else let
+            if (folder := self._folder()) is None:
+                kept, failed = _judge_links(context, pictures, allow_private=allow_private)
+                no_manifest = None
+            else:
+                kept, failed, no_manifest = self._save(
+                    context, pictures, folder, config, allow_private=allow_private
+                )
+        if failed or no_manifest:
+            context["ti"].xcom_push(key="unsaved", value=[failure.to_dict() for failure in failed])
+            error = unsaved_error(
+                failed,
+                len(pictures),
+                destination=self.destination,
+                storage_conn_id=self.storage_conn_id,
+                no_manifest=no_manifest,
+                beside=error,
+            )
+        if error:
+            raise_keeping_ready(context, batch, asked, error)
+        return kept
+
+    def _save(
+        self,
+        context: Context,
+        pictures: Sequence[Picture],
+        folder: ObjectStoragePath,
+        config: ClientConfig,
+        *,
+        allow_private: bool,
+    ) -> tuple[list[str], Sequence[PictureFailure], DreamboothSaveError | None]:
+        Store(folder).probe(overwrite=self.overwrite)
+        manifest_name = _manifest_name(context["ti"].map_index)
+        read_manifest(folder, manifest_name)  # what could not be replaced there is told before downloading
+        try:
+            picture_names(pictures, self.name)
+        except ValueError as error:
+            raise DreamboothInputError(f"{error}. Nothing was downloaded.") from None
+        report = save_pictures(
+            pictures,
+            folder,
+            name=self.name,
+            overwrite=self.overwrite,
+            max_bytes=self.max_bytes,
+            max_parallel=self.max_parallel,
+            link_patience=self.link_patience,
+            verify=config.verify,
+            proxy=config.proxy,
+            allow_private=allow_private,
+            log=self.log,
+        )
+        manifest = [saved.to_dict() for saved in report.saved]
+        context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
+        no_manifest = None
+        try:
+            if manifest:
+                self.log.info("The manifest is %s", write_manifest(folder, manifest_name, manifest))
+        except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost
+            no_manifest = error
+        return [saved.uri for saved in report.saved], report.failed, no_manifest
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _manifest_name(map_index: int | None) -> str:
+    """Give each task of a mapped one its own manifest: they may run at the same time."""
+    return "manifest.json" if map_index is None or map_index < 0 else f"manifest-{map_index}.json"
+
+
+def _judge_links(
+    context: Context, pictures: Sequence[Picture], *, allow_private: bool
+) -> tuple[list[str], Sequence[PictureFailure]]:
+    """Pass links on, but for those that nobody should open: the reply may be forged."""
+    kept: list[str] = []
+    manifest: list[dict[str, Any]] = []
+    failed: list[PictureFailure] = []
+    for picture in pictures:
+        source = without_query(picture.url)
+        if reason := check_link(picture.url, allow_private=allow_private):
+            failed.append(PictureFailure(picture.request_id, picture.index, source, reason, final=True))
+        else:
+            kept.append(picture.url)
+            manifest.append({"request_id": picture.request_id, "index": picture.index, "source_url": source})
+    context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
+    return kept, failed
