@@ -174,6 +174,15 @@ async def test_looks_that_are_shared_take_one_turn(sandbox, service):
     assert sandbox.fetches(alone) >= sandbox.fetches(shared) / 2
 
 
+async def test_a_redirect_takes_a_turn_of_its_own(sandbox, service):
+    ids = [sandbox.add(prompt=str(n), replies=("redirect_308",)) for n in range(5)]
+    async with service(requests_per_second=5) as it, asyncio.timeout(30):
+        await asyncio.gather(*(waited(it.poller, batch_of(rid)) for rid in ids))
+    times = sorted(record.time for record in sandbox.journal)
+    assert len(times) >= 2 * len(ids)
+    assert times[-1] - times[0] > (len(times) - 1) / 5 - 0.5  # seconds; the journal's clock is the service's
+
+
 async def test_refusals_for_load_do_not_put_the_deadline_off(sandbox, service, monkeypatch):
     monkeypatch.setattr("airflow_provider_dreambooth.client.poller.LAST_ROUND", 1.0)
     sandbox.script("fetch", ["http_429:300"] * 100)
