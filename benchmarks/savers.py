@@ -54,13 +54,13 @@ def ours(links: list[str], place: str, s3: str, parallel: int) -> None:
     from airflow_provider_dreambooth.storage import Picture, read_manifest, save_pictures, write_manifest
 
     folder = ObjectStoragePath(place, conn_id=CONNECTION if s3 else None)
-    read_manifest(folder, "manifest.json")
+    read_manifest(folder)
     pictures = [Picture(str(number), 0, link) for number, link in enumerate(links, FIRST_ID)]
     report = save_pictures(
         pictures, folder, max_parallel=parallel, allow_private=True, log=logging.getLogger("saving")
     )
     assert not report.failed, report.failed
-    write_manifest(folder, "manifest.json", [saved.to_dict() for saved in report.saved])
+    write_manifest(folder, report.saved, log=logging.getLogger("saving"))
 
 
 def bare(links: list[str], place: str, s3: str, parallel: int) -> None:

@@ -38,6 +38,8 @@ def example_dreambooth_save() -> None:
         task_id="save_pictures",
         results=pictures.output,
         destination="{{ params.destination }}/{{ dag_run.run_id | replace(':', '-') | replace('+', '-') }}",
+        contact_sheet=True,  # takes the extra `pictures`
+        include_prompt=True,  # known where the ids come from a task that submits
     )
     # [END howto_operator_save]
 

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from scripts.contact_sheet import contact_sheet, local_path
 from scripts.local_airflow import COMPONENTS, PASSWORD, USERNAME, LocalAirflow
 from scripts.local_sandbox import KEY, LocalSandbox
 from scripts.processes import stop_recorded
@@ -77,6 +77,13 @@ class Demo:
         last = REQUESTS[-1]["ready_in"]
         self.say(f"{len(REQUESTS)} requests are queued; the last will be ready in {last} seconds")
 
+    def submitted(self) -> list[dict[str, Any]]:
+        """What a task that submits returns: fetching does not repeat the prompt."""
+        return [
+            {"request_id": request_id, "meta": {"prompt": prompt}}
+            for request_id, prompt in self.prompts.items()
+        ]
+
     def show(self, states: Mapping[str, str]) -> None:
         """Tell what has changed: the tasks' states, and what the service has handed out."""
         self.sandbox.processes.check()
@@ -94,7 +101,7 @@ class Demo:
                 )
 
     def summary(self, airflow: LocalAirflow, run_id: str) -> None:
-        """Write the contact sheet and say where everything is."""
+        """Say where everything is."""
         manifest = airflow.api.xcom(DAG_ID, run_id, "save_pictures", "manifest")
         uris = airflow.api.xcom(DAG_ID, run_id, "save_pictures")
         missing = [uri for uri in uris if not local_path(uri).is_file()]
@@ -102,14 +109,6 @@ class Demo:
             raise RuntimeError(f"the run succeeded, but its pictures are not all there; missing: {missing}")
         fetches = Counter(each["request_id"] for each in self.sandbox.journal() if "fetch" in each["path"])
         folder = local_path(uris[0]).parent
-        page = FOLDER / "contact-sheet.html"
-        page.write_text(
-            contact_sheet(
-                manifest,
-                self.prompts,
-                f"Airflow {metadata.version('apache-airflow')}, DAG {DAG_ID}, run {run_id}",
-            )
-        )
         print("\n   Request  Fetches  Prompt")
         for request_id, prompt in self.prompts.items():
             print(f"{request_id:>10}  {fetches[request_id]:>7}  {prompt}")
@@ -117,7 +116,7 @@ class Demo:
         print(f"\nPictures       {folder}  ({len(uris)})")
         print(f"Manifest       {folder / 'manifest.json'}")
         print(f"Task logs      {logs}")
-        print(f"Contact sheet  {page.as_uri()}\n")
+        print(f"Contact sheet  {(folder / 'index.html').as_uri()}\n")
 
     def run(self, *, keep: bool) -> None:
         """Do it all. :raises RuntimeError: if the DAG run fails."""
@@ -134,7 +133,7 @@ class Demo:
                 self.say("Airflow is up and healthy")
                 self.submit()
                 destination = (FOLDER / "pictures").as_uri()
-                conf = {"request_ids": list(self.prompts), "destination": destination}
+                conf = {"request_ids": self.submitted(), "destination": destination}
                 run_id = airflow.api.trigger(DAG_ID, conf)
                 self.say(f"DAG {DAG_ID} runs")
                 state = airflow.api.wait_for_run(DAG_ID, run_id, seconds=180, watch=self.show)
@@ -217,6 +216,11 @@ def main() -> int:
         )
         return 1
     return 0
+
+
+def local_path(uri: str) -> Path:
+    """The file that a ``file://`` URI names."""
+    return Path(unquote(urlsplit(uri).path))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "triggers": ({"api", "client", "exceptions", "results", "hooks", "ending"}, AIRFLOW),
     "storage": (
         {"api", "client", "exceptions"},
-        AIRFLOW | {"requests", "urllib3", "tenacity", "pendulum", "puremagic", "imagesize", "azure"},
+        AIRFLOW | {"requests", "urllib3", "tenacity", "pendulum", "puremagic", "imagesize", "azure", "PIL"},
     ),
     "waiting": ({"api", "client", "exceptions", "results", "hooks", "triggers"}, AIRFLOW),
     "links": ({"api"}, AIRFLOW),

@@ -28,11 +28,13 @@ from airflow_provider_dreambooth.results import error_of, read_request_ids, read
 from airflow_provider_dreambooth.storage import (
     Picture,
     PictureFailure,
+    check_contact_sheet,
     check_link,
     read_manifest,
     save_pictures,
     write_manifest,
 )
+from airflow_provider_dreambooth.storage.decoding import require_pillow
 from airflow_provider_dreambooth.storage.errors import unsaved_error
 from airflow_provider_dreambooth.storage.links import without_query
 from airflow_provider_dreambooth.storage.names import picture_names
@@ -69,6 +71,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
     :param dreambooth_conn_id: the connection of type ``dreambooth``. (templated)
     :param name: of a picture without its suffix, from ``{request_id}`` and ``{index}``. (templated)
     :param overwrite: save anew what is already there.
+    :param contact_sheet: also write ``index.html``, a page that shows the pictures; it takes Pillow.
     :param include_prompt: keep the prompt in the manifest, where the submit's reply is at hand.
     :param max_bytes: largest picture accepted, in bytes.
     :param max_parallel: downloads at a time.
@@ -99,6 +102,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         dreambooth_conn_id: str = DreamboothHook.default_conn_name,
         name: str = "{request_id}-{index}",
         overwrite: bool = False,
+        contact_sheet: bool = False,
         include_prompt: bool = False,
         max_bytes: int = 64 * 1024 * 1024,
         max_parallel: int = 4,
@@ -117,6 +121,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.dreambooth_conn_id = dreambooth_conn_id
         self.name = name
         self.overwrite = overwrite
+        self.contact_sheet = contact_sheet
         self.include_prompt = include_prompt
         self.max_bytes = max_bytes
         self.max_parallel = max_parallel
@@ -136,6 +141,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
         asked = self._asked()
+        if self.contact_sheet:
+            require_pillow("contact_sheet=True")
         if folder := self._folder():  # what cannot be used is told before anybody waits for it
             Store(folder).probe(overwrite=self.overwrite)
         timeout = self.timeout
@@ -236,8 +243,9 @@ class DreamboothSaveImagesOperator(BaseOperator):
         allow_private: bool,
     ) -> tuple[list[str], Sequence[PictureFailure], DreamboothSaveError | None]:
         Store(folder).probe(overwrite=self.overwrite)
-        manifest_name = _manifest_name(context["ti"].map_index)
-        read_manifest(folder, manifest_name)  # what could not be replaced there is told before downloading
+        read_manifest(folder)  # what could not be replaced there is told before downloading
+        if self.contact_sheet:
+            check_contact_sheet(folder)
         try:
             picture_names(pictures, self.name)
         except ValueError as error:
@@ -253,6 +261,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
             verify=config.verify,
             proxy=config.proxy,
             allow_private=allow_private,
+            with_thumbnails=self.contact_sheet,
             log=self.log,
         )
         manifest = [saved.to_dict() for saved in report.saved]
@@ -260,7 +269,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
         no_manifest = None
         try:
             if manifest:
-                self.log.info("The manifest is %s", write_manifest(folder, manifest_name, manifest))
+                uri = write_manifest(
+                    folder, report.saved, with_contact_sheet=self.contact_sheet, log=self.log
+                )
+                self.log.info("The manifest is %s", uri)
         except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost
             no_manifest = error
         return [saved.uri for saved in report.saved], report.failed, no_manifest
@@ -268,11 +280,6 @@ class DreamboothSaveImagesOperator(BaseOperator):
 
 def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
-
-
-def _manifest_name(map_index: int | None) -> str:
-    """Give each task of a mapped one its own manifest: they may run at the same time."""
-    return "manifest.json" if map_index is None or map_index < 0 else f"manifest-{map_index}.json"
 
 
 def _judge_links(

@@ -1,97 +1,223 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest: a JSON file beside the pictures that says what each of them is and where it came from."""
+"""
+The manifest: a JSON file beside the pictures that says what each of them is and where it came from.
+
+Many tasks may save into one folder at the same time, and an object store has no lock. So each task first
+writes what it has to add as a *part* of its own, which nobody changes. Then it merges all parts into the
+manifest and lists them again: if another came meanwhile, it merges once more. Whoever writes last has
+listed after writing, so no part is missing in the end; that of a task which was killed is taken along
+by the next.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import random
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pendulum
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
-from airflow_provider_dreambooth.storage.names import check_name
+from airflow_provider_dreambooth.storage.contact_sheet import (
+    MOST_SHOWN,
+    SHEET,
+    contact_sheet,
+    is_contact_sheet,
+)
+from airflow_provider_dreambooth.storage.records import SavedPicture, utc_now
 from airflow_provider_dreambooth.storage.store import Store, StoreFailed
 
 VERSION = 1
+MANIFEST = "manifest.json"
+PARTS = ".manifest"
 MAX_BYTES = 256 << 20
+_ROUNDS = 30
+_LONGEST_PAUSE = 2.0
+"""Seconds between two rounds, at most."""
+
+Key = tuple[str, int]
+Entry = Mapping[str, Any]
 
 
-def read_manifest(destination: ObjectStoragePath, name: str) -> list[dict[str, Any]]:
+def read_manifest(destination: ObjectStoragePath) -> list[dict[str, Any]]:
     """
-    Read the entries of a manifest; none if there is no such object.
+    Read the entries of a folder's ``manifest.json``; none if there is no such object.
 
-    Calling it before the pictures are saved finds a file that :func:`write_manifest` would refuse to replace.
+    Calling it before pictures are saved finds a file that :func:`write_manifest` would refuse to replace.
 
-    :raises ValueError: if the name is none, or lies outside the destination.
     :raises DreamboothSaveError: if the object is no manifest that this version understands, or not readable.
     """
-    check_name(name, "the manifest's name")
-    store = Store(destination)
     with tempfile.TemporaryDirectory(prefix="dreambooth-") as folder:
-        entries, _ = _read(store, name, Path(folder, "old"))
-        return entries
+        return list(_Folder(Store(destination), Path(folder)).read(MANIFEST).get("pictures", []))
 
 
-def write_manifest(destination: ObjectStoragePath, name: str, entries: Iterable[Mapping[str, Any]]) -> str:
+def check_contact_sheet(destination: ObjectStoragePath) -> None:
     """
-    Write a manifest, whole or not at all, and return its URI.
+    Look whether an ``index.html`` is there that is none of ours.
 
-    Entries of an existing one stay; where request id and index are the same, the new entry takes the
-    place of the old. Two tasks that write the same manifest at the same time lose entries: give each its
-    own name.
+    :raises DreamboothSaveError: if so, or if it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="dreambooth-") as folder:
+        found = _Folder(Store(destination), Path(folder)).bytes_of(SHEET)
+        if found is not None and not is_contact_sheet(found):
+            raise _foreign(Store(destination).uri(SHEET), "it is no contact sheet")
 
-    :param name: relative to the destination, such as ``manifest.json``.
-    :param entries: a dict a picture, with at least ``request_id`` and ``index``.
-    :raises ValueError: if the name is none, or lies outside the destination.
+
+def write_manifest(
+    destination: ObjectStoragePath,
+    saved: Iterable[SavedPicture],
+    *,
+    with_contact_sheet: bool = False,
+    log: logging.Logger | Any,
+) -> str:
+    """
+    Add what was saved to the folder's ``manifest.json``, and return its URI.
+
+    Entries of other tasks stay, also of those that write at the same time. Where request id and index are
+    the same, the picture that was saved last takes the place of the other.
+
+    :param with_contact_sheet: also write ``index.html``, which shows the newest pictures.
     :raises DreamboothSaveError: if it cannot be written, or if something else is there: that stays as it is.
     """
-    check_name(name, "the manifest's name")
+    saved = list(saved)
     store = Store(destination)
-    with tempfile.TemporaryDirectory(prefix="dreambooth-") as folder:
-        local = Path(folder, "manifest.json")
-        found, created_at = _read(store, name, local)
-        merged = {(entry["request_id"], entry["index"]): entry for entry in found}
-        merged.update({(entry["request_id"], entry["index"]): dict(entry) for entry in entries})
-        now = pendulum.now("UTC").to_iso8601_string()
-        document = {
-            "version": VERSION,
-            "created_at": created_at or now,
-            "updated_at": now,
-            "pictures": list(merged.values()),
-        }
-        local.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="dreambooth-") as scratch:
+        folder = _Folder(store, Path(scratch))
+        folder.add_part(
+            [picture.to_dict() for picture in saved],
+            {picture.sha256: picture.thumbnail for picture in saved if picture.thumbnail},
+        )
+        for number in range(_ROUNDS):
+            parts = folder.parts()
+            entries = folder.merge(parts)
+            if with_contact_sheet:
+                folder.write_contact_sheet(entries, parts)
+            if folder.parts() == parts:
+                return store.uri(MANIFEST)
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**number)))  # noqa: S311 - spreads writers, hides nothing
+    log.warning(
+        "%s may lack entries of tasks that write at the same time. Nothing is lost: they are in %s, and the "
+        "next task that saves there adds them",
+        store.uri(MANIFEST),
+        store.uri(PARTS),
+    )
+    return store.uri(MANIFEST)
+
+
+class _Folder:
+    """The manifest of a destination, its parts and its contact sheet, as one task reads and writes them."""
+
+    def __init__(self, store: Store, scratch: Path) -> None:
+        self._store = store
+        self._local = scratch / "object"
+        self._read: dict[str, Mapping[str, Any]] = {}
+
+    def parts(self) -> list[str]:
+        """Name the parts, the oldest first."""
         try:
-            store.put(local, name, "application/json")
+            return sorted(name for name in self._store.names(PARTS) if name.endswith(".json"))
         except StoreFailed as failed:
             raise DreamboothSaveError(f"the manifest is not written: {failed}") from None
-    return store.uri(name)
+
+    def add_part(self, entries: list[dict[str, Any]], thumbnails: Mapping[str, str]) -> None:
+        """Write what one task has to add."""
+        written_at = utc_now()
+        document = {
+            "version": VERSION,
+            "written_at": written_at,
+            "pictures": entries,
+            "thumbnails": thumbnails,
+        }
+        content = _encode(document)
+        order = "".join(filter(str.isalnum, written_at))
+        name = f"{PARTS}/{order}-{hashlib.sha256(content).hexdigest()[:12]}.json"
+        self.write(name, content, "application/json")
+        self._read[name] = document
+
+    def merge(self, parts: list[str]) -> list[Entry]:
+        """Write the manifest with what it lacks, and return its entries."""
+        old = self.read(MANIFEST)
+        merged: dict[Key, Entry] = {(one["request_id"], one["index"]): one for one in old.get("pictures", [])}
+        for name in sorted(set(parts).difference(old.get("parts", []))):
+            for one in self._part(name)["pictures"]:
+                key = one["request_id"], one["index"]
+                if key not in merged or merged[key].get("saved_at", "") <= one.get("saved_at", ""):
+                    merged[key] = one
+        now = utc_now()
+        document = {
+            "version": VERSION,
+            "created_at": old.get("created_at", now),
+            "updated_at": now,
+            "pictures": list(merged.values()),
+            "parts": parts,
+        }
+        self.write(MANIFEST, _encode(document), "application/json")
+        return list(merged.values())
+
+    def write_contact_sheet(self, entries: list[Entry], parts: list[str]) -> None:
+        """Show the newest pictures; their thumbnails are in the newest parts."""
+        newest = sorted(entries, key=lambda one: str(one.get("saved_at", "")), reverse=True)[:MOST_SHOWN]
+        lacking = {str(one.get("sha256")) for one in newest}
+        thumbnails: dict[str, str] = {}
+        for name in reversed(parts):
+            if not lacking:
+                break
+            part = self._part(name)
+            thumbnails = {**part.get("thumbnails", {}), **thumbnails}
+            lacking -= {str(one.get("sha256")) for one in part["pictures"]}
+        page = contact_sheet(newest, thumbnails, total=len(entries), folder=self._store.uri(""))
+        self.write(SHEET, page.encode(), "text/html; charset=utf-8")
+
+    def write(self, name: str, content: bytes, content_type: str) -> None:
+        """Write an object, whole or not at all."""
+        self._local.write_bytes(content)
+        try:
+            self._store.put(self._local, name, content_type)
+        except StoreFailed as failed:
+            raise DreamboothSaveError(f"the manifest is not written: {failed}") from None
+
+    def _part(self, name: str) -> Mapping[str, Any]:
+        if name not in self._read:
+            self._read[name] = self.read(name) or {"pictures": []}  # gone meanwhile: somebody tidied up
+        return self._read[name]
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read a manifest or a part of one; an empty dict if it is not there."""
+        content, uri = self.bytes_of(name), self._store.uri(name)
+        if content is None:
+            return {}
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            raise _foreign(uri, "it is no JSON") from None
+        if not isinstance(document, dict) or document.get("version") != VERSION:
+            raise _foreign(uri, f"it is no manifest of version {VERSION}")
+        entries = document.get("pictures")
+        if not isinstance(entries, list) or not all(_is_entry(entry) for entry in entries):
+            raise _foreign(uri, "it has no list of pictures")
+        return document
+
+    def bytes_of(self, name: str) -> bytes | None:
+        """Give an object's content; None if it is not there."""
+        try:
+            size = self._store.size(name)
+            if size is None:
+                return None
+            if size > MAX_BYTES:
+                raise _foreign(self._store.uri(name), f"it has {size:,} bytes")
+            return self._store.get(name, self._local).read_bytes()
+        except StoreFailed as failed:
+            raise DreamboothSaveError(f"what may be there already cannot be read: {failed}") from None
 
 
-def _read(store: Store, name: str, local: Path) -> tuple[list[dict[str, Any]], str | None]:
-    try:
-        size = store.size(name)
-        if size is None:
-            return [], None
-        if size > MAX_BYTES:
-            raise _foreign(store.uri(name), f"it has {size:,} bytes")
-        local = store.get(name, local)
-    except StoreFailed as failed:
-        raise DreamboothSaveError(f"the manifest that may be there cannot be read: {failed}") from None
-    try:
-        document = json.loads(local.read_bytes())
-    except (ValueError, RecursionError):
-        raise _foreign(store.uri(name), "it is no JSON") from None
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise _foreign(store.uri(name), f"it is no manifest of version {VERSION}")
-    entries = document.get("pictures")
-    if not isinstance(entries, list) or not all(_is_entry(entry) for entry in entries):
-        raise _foreign(store.uri(name), "it has no list of pictures")
-    created_at = document.get("created_at")
-    return entries, created_at if isinstance(created_at, str) else None
+def _encode(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode()
 
 
 def _is_entry(entry: object) -> bool:

@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pendulum
+
 from airflow_provider_dreambooth.storage.provenance import Provenance
+
+_UNKNOWN = Provenance()
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Picture:
     request_id: str
     index: int
     url: str = field(repr=False)
-    provenance: Provenance = Provenance()
+    provenance: Provenance = _UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class SavedPicture:
     :param bytes: of the object.
     :param width: in pixels, as is ``height``.
     :param saved_at: when it was saved or last found whole: ISO 8601, UTC.
+    :param thumbnail: a ``data:`` URL of a small copy, if one was asked for.
     :param model: as ``seed`` and ``prompt`` None if not known.
     :param nsfw_content_detected: by the service; None if it did not say.
     """
@@ -45,10 +50,13 @@ class SavedPicture:
     seed: int | None = None
     prompt: str | None = field(default=None, repr=False)
     nsfw_content_detected: bool | None = None
+    thumbnail: str | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Make JSON primitives of it: an entry of the manifest, with what is known."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Make JSON primitives of it: an entry of the manifest, with what is known, without the thumbnail."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        known.pop("thumbnail", None)
+        return known
 
 
 @dataclass(frozen=True)
@@ -72,3 +80,8 @@ class SaveReport:
 
     saved: tuple[SavedPicture, ...]
     failed: tuple[PictureFailure, ...]
+
+
+def utc_now() -> str:
+    """Tell the time as ISO 8601, in UTC, always with as many digits: such times sort as text."""
+    return pendulum.now("UTC").format("YYYY-MM-DDTHH:mm:ss.SSSSSS[Z]")

@@ -14,7 +14,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import pendulum
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_dreambooth.storage.download import DownloadFailed, Patience, Stopped, download
@@ -22,9 +21,16 @@ from airflow_provider_dreambooth.storage.existing import Existing
 from airflow_provider_dreambooth.storage.links import without_queries, without_query
 from airflow_provider_dreambooth.storage.names import picture_names
 from airflow_provider_dreambooth.storage.pictures import Incomplete, LocalPicture, NotAPicture, read_back
-from airflow_provider_dreambooth.storage.records import Picture, PictureFailure, SavedPicture, SaveReport
+from airflow_provider_dreambooth.storage.records import (
+    Picture,
+    PictureFailure,
+    SavedPicture,
+    SaveReport,
+    utc_now,
+)
 from airflow_provider_dreambooth.storage.session import LinkSession
 from airflow_provider_dreambooth.storage.store import FolderFull, Store, StoreFailed
+from airflow_provider_dreambooth.storage.thumbnails import thumbnail
 
 MAX_BYTES = 64 << 20
 _LEAST_PATIENCE = 3.0
@@ -51,6 +57,7 @@ def save_pictures(
     verify: bool | str = True,
     proxy: str | None = None,
     allow_private: bool = False,
+    with_thumbnails: bool = False,
     log: logging.Logger | Any,
 ) -> SaveReport:
     """
@@ -62,6 +69,7 @@ def save_pictures(
         :func:`~airflow_provider_dreambooth.storage.names.picture_names`.
     :param link_patience: seconds, from the call on, for which a link may answer 404 or 403.
     :param timeout: seconds to wait for a connection, and for the next bytes.
+    :param with_thumbnails: make a small copy of each, for the contact sheet; it takes Pillow.
     :raises ValueError: if the name pattern cannot be used. Nothing was downloaded.
     :raises DreamboothSaveError: if the destination cannot be used. Nothing was downloaded.
     """
@@ -78,7 +86,7 @@ def save_pictures(
     with tempfile.TemporaryDirectory(
         prefix=".dreambooth-", dir=store.scratch, ignore_cleanup_errors=True
     ) as folder:
-        run = _Run(store, session, Path(folder), overwrite, max_bytes, link_patience)
+        run = _Run(store, session, Path(folder), overwrite, max_bytes, link_patience, with_thumbnails)
         outcomes = _in_parallel(run, names, workers, _Progress(log, len(names)))
     found = [outcomes[picture] for picture in pictures]
     return SaveReport(
@@ -98,6 +106,7 @@ class _Run:
         overwrite: bool,
         max_bytes: int,
         link_patience: float,
+        with_thumbnails: bool,
     ) -> None:
         self.store = store
         self._existing = Existing(store)
@@ -107,6 +116,7 @@ class _Run:
         self._overwrite = overwrite
         self._max_bytes = max_bytes
         self._link_patience = link_patience
+        self._with_thumbnails = with_thumbnails
         self._begun = time.monotonic()
         self._store_failures = 0
         self._given_up: str | None = None
@@ -163,7 +173,8 @@ class _Run:
             reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
         else:
             try:
-                return _record(picture, uri, read_back(self.store.get(name + suffix, path)))
+                local = self.store.get(name + suffix, path)
+                return _record(picture, uri, read_back(local), self._thumbnail(local))
             except (NotAPicture, Incomplete) as found:
                 reason = str(found)
         told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
@@ -182,11 +193,15 @@ class _Run:
         )
         if self.stop.is_set():
             raise Stopped
+        small = self._thumbnail(path)  # before the file is moved to its place
         self.store.put(path, name + local.info.suffix, local.info.content_type)
-        return _record(picture, self.store.uri(name + local.info.suffix), local)
+        return _record(picture, self.store.uri(name + local.info.suffix), local, small)
+
+    def _thumbnail(self, path: Path) -> str | None:
+        return thumbnail(path) if self._with_thumbnails else None
 
 
-def _record(picture: Picture, uri: str, local: LocalPicture) -> SavedPicture:
+def _record(picture: Picture, uri: str, local: LocalPicture, small: str | None) -> SavedPicture:
     return SavedPicture(
         picture.request_id,
         picture.index,
@@ -197,11 +212,12 @@ def _record(picture: Picture, uri: str, local: LocalPicture) -> SavedPicture:
         local.info.content_type,
         local.info.width,
         local.info.height,
-        saved_at=pendulum.now("UTC").to_iso8601_string(),
+        saved_at=utc_now(),
         model=picture.provenance.model,
         seed=picture.provenance.seed,
         prompt=picture.provenance.prompt,
         nsfw_content_detected=picture.provenance.nsfw,
+        thumbnail=small,
     )
 
 

@@ -138,6 +138,18 @@ class Store:
         folder = self._root.strip("/") + "/"
         return {path.strip("/").removeprefix(folder): int(info["size"] or 0) for path, info in found.items()}
 
+    def names(self, folder: str) -> list[str]:
+        """Name the objects that are in a folder now, relative to the destination."""
+        path = self._path(folder)
+        try:
+            self._fs.invalidate_cache(path)
+            found = self._fs.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
+        except Exception as error:  # noqa: BLE001
+            raise self._failed("list", folder, error) from None
+        return [f"{folder}/{posixpath.basename(one)}" for one in found]
+
     def get(self, name: str, local: Path) -> Path:
         """
         Give an object as a local file: a copy, or itself if it is one.

@@ -86,4 +86,6 @@ def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
     assert {path.name for path in folder.iterdir()} == {
         *(f"{each}-0.png" for each in request_ids),
         "manifest.json",
+        ".manifest",
+        "index.html",
     }

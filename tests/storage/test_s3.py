@@ -18,6 +18,8 @@ from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage import Picture, read_manifest, save_pictures, write_manifest
 from tests.storage.conftest import Reply
 from tests.storage.test_limits import large, run
+from tests.storage.test_manifest import keys as keys_of
+from tests.storage.test_manifest import written_at_once
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
@@ -105,16 +107,18 @@ def test_pictures_appear_whole_with_their_content_type(s3, save, host, pictures,
     assert save(wanted, "pictures/whole") == report
     assert len(host.requests) == asked
 
-    uri = write_manifest(
-        ObjectStoragePath("s3://pictures/whole", conn_id=CONN),
-        "manifest.json",
-        [item.to_dict() for item in report.saved],
-    )
+    folder = ObjectStoragePath("s3://pictures/whole", conn_id=CONN)
+    uri = write_manifest(folder, report.saved, log=logging.getLogger("tests.storage"))
     assert uri == "s3://pictures/whole/manifest.json"
     found = s3.get_object(Bucket="pictures", Key="whole/manifest.json")
     assert found["ContentType"] == "application/json"
     assert CONN not in found["Body"].read().decode()
-    assert len(read_manifest(ObjectStoragePath("s3://pictures/whole", conn_id=CONN), "manifest.json")) == 4
+    assert len(read_manifest(folder)) == 4
+
+
+def test_writers_of_one_manifest_lose_nothing_of_each_other(s3):
+    expected = written_at_once("s3://pictures/together", CONN, writers=4)
+    assert keys_of(read_manifest(ObjectStoragePath("s3://pictures/together", conn_id=CONN))) == expected
 
 
 def test_a_large_picture_goes_up_in_parts(s3, save, host, pictures):

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, ObjectStoragePath
 
@@ -92,7 +93,9 @@ def test_pictures_of_every_kind(host, save, folder, pictures, caplog):
         path = folder / f"7-{index}{suffix}"
         assert path.read_bytes() == data
         assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
-        assert report.saved[index].to_dict() == {
+        known = report.saved[index].to_dict()
+        assert pendulum.parse(known.pop("saved_at")) <= pendulum.now("UTC")
+        assert known == {
             "request_id": "7",
             "index": index,
             "source_url": f"{host.url}/7-{index}.txt",
