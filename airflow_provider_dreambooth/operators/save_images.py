@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import pendulum
 from airflow.providers.common.compat.sdk import (
     BaseOperator,
     Context,
@@ -35,10 +36,12 @@ from airflow_provider_dreambooth.storage import (
     write_manifest,
 )
 from airflow_provider_dreambooth.storage.decoding import require_pillow
+from airflow_provider_dreambooth.storage.destination import read_destination
 from airflow_provider_dreambooth.storage.errors import unsaved_error
 from airflow_provider_dreambooth.storage.links import without_query
 from airflow_provider_dreambooth.storage.names import picture_names
 from airflow_provider_dreambooth.storage.provenance import provenance_of
+from airflow_provider_dreambooth.storage.saving import Verification
 from airflow_provider_dreambooth.storage.store import Store
 from airflow_provider_dreambooth.waiting import (
     begin,
@@ -69,8 +72,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
     :param destination: folder URL such as ``s3://bucket/prefix``; None: links only. (templated)
     :param storage_conn_id: the bucket's Airflow connection; None: ambient credentials. (templated)
     :param dreambooth_conn_id: the connection of type ``dreambooth``. (templated)
-    :param name: of a picture without its suffix, from ``{request_id}`` and ``{index}``. (templated)
+    :param name: of a picture, from ``{request_id}``, ``{index}`` and others; see the guide. (templated)
     :param overwrite: save anew what is already there.
+    :param verify: ``structure``, or ``decode`` to have Pillow decode each picture.
+    :param blocked_sha256: of pictures to flag, such as what the service gives instead of a blocked one.
     :param contact_sheet: also write ``index.html``, a page that shows the pictures; it takes Pillow.
     :param include_prompt: keep the prompt in the manifest, where the submit's reply is at hand.
     :param max_bytes: largest picture accepted, in bytes.
@@ -102,6 +107,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         dreambooth_conn_id: str = DreamboothHook.default_conn_name,
         name: str = "{request_id}-{index}",
         overwrite: bool = False,
+        verify: Verification = "structure",
+        blocked_sha256: Sequence[str] = (),
         contact_sheet: bool = False,
         include_prompt: bool = False,
         max_bytes: int = 64 * 1024 * 1024,
@@ -121,6 +128,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.dreambooth_conn_id = dreambooth_conn_id
         self.name = name
         self.overwrite = overwrite
+        self.verify = verify
+        self.blocked_sha256 = tuple(each.lower() for each in blocked_sha256)
         self.contact_sheet = contact_sheet
         self.include_prompt = include_prompt
         self.max_bytes = max_bytes
@@ -130,6 +139,12 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.deferrable = deferrable
         self.poke_interval = _seconds(poke_interval)
         self.timeout = _seconds(timeout)
+        if verify not in ("structure", "decode"):
+            raise ValueError(f"verify is {verify!r}; give 'structure' or 'decode'")
+        if wrong := [each for each in self.blocked_sha256 if not re.fullmatch("[0-9a-f]{64}", each)]:
+            raise ValueError(
+                f"blocked_sha256 holds {wrong[0]!r}; give the 64 hexadecimal digits of a SHA-256"
+            )
         check_at_least(
             max_bytes=(max_bytes, 1),
             max_parallel=(max_parallel, 1),
@@ -143,6 +158,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         asked = self._asked()
         if self.contact_sheet:
             require_pillow("contact_sheet=True")
+        if self.verify == "decode":
+            require_pillow("verify='decode'")
         if folder := self._folder():  # what cannot be used is told before anybody waits for it
             Store(folder).probe(overwrite=self.overwrite)
         timeout = self.timeout
@@ -180,21 +197,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath | None:
         if self.destination is None:
             return None
-        # `file://data/x` would be a folder of the worker's current directory, `s3://` no bucket at all.
-        if not re.match(r"/|file:///|(?!file:)[a-z0-9+.-]+://[^/]", str(self.destination)):
-            raise DreamboothInputError(
-                f"destination is {self.destination!r}; give a folder URL such as 's3://bucket/prefix' or "
-                f"'file:///data/pictures', or None to keep links only. Nothing was sent."
-            )
-        if re.match(r"abfss?://[^/]*@[^/]*\.", self.destination):
-            raise DreamboothInputError(
-                f"destination is {self.destination!r}, but Airflow reads 'container@' as a connection id. "
-                f"Write 'abfs://container/folder' and let storage_conn_id name the account. Nothing was sent."
-            )
         try:
-            picture_names([Picture("1", 0, "")], self.name)
-            return ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
-        except ValueError as error:  # of the name, or "Unsupported filesystem" of a scheme
+            picture_names([Picture("1", 0, "")], self.name, date="2026-01-01")
+            return read_destination(self.destination, self.storage_conn_id)
+        except ValueError as error:
             raise DreamboothInputError(f"{error}. Nothing was sent.") from None
 
     def _keep(self, context: Context, batch: Batch, asked: RequestList) -> list[str]:
@@ -247,18 +253,21 @@ class DreamboothSaveImagesOperator(BaseOperator):
         if self.contact_sheet:
             check_contact_sheet(folder)
         try:
-            picture_names(pictures, self.name)
+            picture_names(pictures, self.name, date=_date(context))
         except ValueError as error:
             raise DreamboothInputError(f"{error}. Nothing was downloaded.") from None
         report = save_pictures(
             pictures,
             folder,
             name=self.name,
+            date=_date(context),
             overwrite=self.overwrite,
+            verify=self.verify,
+            blocked_sha256=self.blocked_sha256,
             max_bytes=self.max_bytes,
             max_parallel=self.max_parallel,
             link_patience=self.link_patience,
-            verify=config.verify,
+            tls_verify=config.verify,
             proxy=config.proxy,
             allow_private=allow_private,
             with_thumbnails=self.contact_sheet,
@@ -280,6 +289,13 @@ class DreamboothSaveImagesOperator(BaseOperator):
 
 def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _date(context: Context) -> str:
+    """Give the day of the run in UTC: the same in every try."""
+    run = context["dag_run"]
+    moment = getattr(run, "logical_date", None) or run.run_after
+    return pendulum.instance(moment).in_timezone("UTC").to_date_string()
 
 
 def _judge_links(

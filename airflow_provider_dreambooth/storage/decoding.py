@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from airflow_provider_dreambooth.exceptions import DreamboothInputError
-from airflow_provider_dreambooth.storage.pictures import Incomplete, NotAPicture
+from airflow_provider_dreambooth.storage.pictures import Incomplete, NotAPicture, PictureInfo, examine
+
+
+_COMPRESSION = 4
+"""Levels of 256 by which a single colour may differ after it was compressed."""
 
 
 def require_pillow(parameter: str) -> None:
@@ -24,15 +29,19 @@ def require_pillow(parameter: str) -> None:
         )
 
 
-def decode(path: Path) -> bool:
+def examine_decoded(path: Path) -> PictureInfo:
     """
-    Decode every frame of a picture, and tell whether it is blank: one colour in each of them.
+    Tell what a file is after every frame of it was decoded; it is blank if each is of one colour.
 
-    A frame at a time is in memory: 4 bytes a pixel.
+    A frame at a time is in memory: up to 8 bytes a pixel.
 
-    :raises Incomplete: if it cannot be decoded.
-    :raises NotAPicture: if it is so large that Pillow takes it for an attack.
+    :raises Incomplete: if it is not whole, or cannot be decoded.
+    :raises NotAPicture: if it is of another kind, or so large that Pillow takes it for an attack.
     """
+    return replace(examine(path), blank=_decode(path))
+
+
+def _decode(path: Path) -> bool:
     from PIL import Image, ImageSequence
 
     blank = True
@@ -43,11 +52,11 @@ def decode(path: Path) -> bool:
                 blank = blank and _is_blank(frame)
     except Image.DecompressionBombError as error:
         raise NotAPicture(f"it is not decoded, as it is too large for that: {error}", final=True) from None
-    except Exception as error:  # noqa: BLE001 - each decoder has its own: SyntaxError, struct.error, ...
-        raise Incomplete(f"it cannot be decoded: {error}") from None
+    except Exception as error:  # noqa: BLE001 - each decoder has its own: SyntaxError, struct.error …
+        raise Incomplete(f"it is whole by its structure, but cannot be decoded: {error}") from None
     return blank
 
 
 def _is_blank(frame: object) -> bool:
     extrema = frame.convert("RGBA").getextrema()  # type: ignore[attr-defined]
-    return all(low == high for low, high in extrema) or extrema[3] == (0, 0)
+    return all(high - low <= _COMPRESSION for low, high in extrema) or extrema[3] == (0, 0)

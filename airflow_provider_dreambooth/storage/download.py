@@ -7,7 +7,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,13 @@ from urllib3.exceptions import (
 from airflow_provider_dreambooth.api.replies import retry_after_seconds
 from airflow_provider_dreambooth.client.bounded import Deadline
 from airflow_provider_dreambooth.storage.links import LinkRefused, without_queries
-from airflow_provider_dreambooth.storage.pictures import Incomplete, LocalPicture, NotAPicture, examine
+from airflow_provider_dreambooth.storage.pictures import (
+    Incomplete,
+    LocalPicture,
+    NotAPicture,
+    PictureInfo,
+    examine,
+)
 from airflow_provider_dreambooth.storage.session import LinkSession, SettingsUnusable
 from airflow_provider_dreambooth.storage.unpacking import CHUNK, unpack
 
@@ -79,7 +85,14 @@ class _TooLarge(Exception):
 
 
 def download(
-    session: LinkSession, url: str, path: Path, *, max_bytes: int, patience: Patience, stop: threading.Event
+    session: LinkSession,
+    url: str,
+    path: Path,
+    *,
+    max_bytes: int,
+    patience: Patience,
+    stop: threading.Event,
+    check: Callable[[Path], PictureInfo] = examine,
 ) -> LocalPicture:
     """
     Fetch a link into a local file and check it.
@@ -87,6 +100,8 @@ def download(
     :param path: the file to write; on failure it may be left behind.
     :param max_bytes: largest picture accepted.
     :param stop: once set, the download ends at the next chunk, without another try.
+    :param check: tells what the file is, or raises as
+        :func:`~airflow_provider_dreambooth.storage.pictures.examine`.
     :raises DownloadFailed: with a reason that says what happened, without the link's query string.
     :raises Stopped: if ``stop`` was set.
     """
@@ -98,7 +113,7 @@ def download(
             stop=tries.enough,
             wait=tries.pause,
             reraise=True,
-        )(_once, session, url, path, max_bytes, stop)
+        )(_once, session, url, path, max_bytes, stop, check)
     except _Fault as fault:
         raise DownloadFailed(f"{fault}{tries.told()}") from None
     except LinkRefused as refused:
@@ -148,7 +163,14 @@ class _Tries:
         return error if isinstance(error, _Fault) else _Fault("unknown")
 
 
-def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: threading.Event) -> LocalPicture:
+def _once(
+    session: LinkSession,
+    url: str,
+    path: Path,
+    max_bytes: int,
+    stop: threading.Event,
+    check: Callable[[Path], PictureInfo],
+) -> LocalPicture:
     if stop.is_set():
         raise Stopped
     size, digest = 0, hashlib.sha256()
@@ -168,7 +190,7 @@ def _once(session: LinkSession, url: str, path: Path, max_bytes: int, stop: thre
                         file.write(chunk)
             except OSError as error:  # of the file: those of the network are faults
                 raise DownloadFailed(f"{error.strerror or error} while writing {path}") from None
-        return LocalPicture(examine(path), size, digest.hexdigest())
+        return LocalPicture(check(path), size, digest.hexdigest())
     except Incomplete as reason:
         raise _Fault(str(reason)) from None
     except _TooLarge:

@@ -8,16 +8,22 @@ import string
 from collections.abc import Sequence
 from typing import Protocol
 
-FIELDS = ("request_id", "index")
+from airflow_provider_dreambooth.storage.provenance import Provenance
+
+FIELDS = ("request_id", "index", "suffix", "date", "sha256", "model")
+UNKNOWN_MODEL = "unknown-model"
 MAX_PART = 200
 """Bytes of a folder's or picture's name: the suffix, and a temporary file's, must still fit into 255."""
 MAX_NAME = 900
 
+_SUFFIX = "{suffix}"
+_SHA256 = "\0"  # stands in a name until it is known; no pattern may hold it
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 _FORMAT = re.compile(r"0?[0-9]{0,2}d?", re.ASCII)
 _AMBIGUOUS = re.compile(r"[\\?#*]")  # a separator elsewhere; query, generation and glob in object URLs
 
 
-class Numbered(Protocol):
+class Nameable(Protocol):
     """What a name is made of."""
 
     @property
@@ -28,38 +34,54 @@ class Numbered(Protocol):
     def index(self) -> int:
         """Of the picture among those of its request, from 0."""
 
+    @property
+    def provenance(self) -> Provenance:
+        """How it was made."""
 
-def picture_names(pictures: Sequence[Numbered], pattern: str) -> list[str]:
+
+def picture_names(pictures: Sequence[Nameable], pattern: str, *, date: str = "") -> list[str]:
     """
     Name each picture, relative to the destination and without suffix.
 
-    :param pattern: with the fields ``{request_id}`` and ``{index}``, as ``str.format`` takes them
-        (``{index:03}``); ``/`` makes folders.
+    ``{sha256}`` stays in the name: see :func:`with_sha256`. Pictures that differ in nothing else have
+    different bytes, or else are the same object, so that they are no clash.
+
+    :param pattern: with fields as ``str.format`` takes them (``{index:03}``); ``/`` makes folders.
+    :param date: of the run, ``YYYY-MM-DD``.
     :raises ValueError: naming the pattern, if it cannot be used, or if a name would be no name, would lie
         outside the destination or would be given twice.
     """
     _check_pattern(pattern)
-    taken: dict[str, Numbered] = {}
+    names: list[str] = []
+    taken: dict[str, Nameable] = {}
     for picture in pictures:
-        name = pattern.format(request_id=picture.request_id, index=picture.index)
-        if reason := _objection(name):
-            raise ValueError(f"name pattern {pattern!r} gives {name[:200]!r}, {reason}")
-        if (other := taken.setdefault(name, picture)) is not picture:
+        name = pattern.removesuffix(_SUFFIX).format(
+            request_id=picture.request_id,
+            index=picture.index,
+            date=date,
+            sha256=_SHA256,
+            model=_UNFIT.sub("-", picture.provenance.model or "").strip(".")[:100] or UNKNOWN_MODEL,
+        )
+        shown = with_sha256(name, "0" * 64)
+        if reason := _objection(shown):
+            raise ValueError(f"name pattern {pattern!r} gives {shown[:200]!r}, {reason}")
+        names.append(name)
+        if not needs_sha256(name) and (other := taken.setdefault(name, picture)) is not picture:
             raise ValueError(
                 f"name pattern {pattern!r} gives {name!r} to two pictures: index {other.index} of request "
                 f"{other.request_id} and index {picture.index} of request {picture.request_id}"
             )
-    return list(taken)
+    return names
 
 
-def check_name(name: str, what: str) -> None:
-    """
-    Check the name of one object, relative to the destination.
+def needs_sha256(name: str) -> bool:
+    """Tell whether a name of :func:`picture_names` is known only once the picture is."""
+    return _SHA256 in name
 
-    :raises ValueError: if it is no name or would lie outside the destination.
-    """
-    if reason := _objection(name):
-        raise ValueError(f"{what} is {name[:200]!r}, {reason}")
+
+def with_sha256(name: str, sha256: str) -> str:
+    """Complete such a name."""
+    return name.replace(_SHA256, sha256)
 
 
 def _check_pattern(pattern: str) -> None:
@@ -67,11 +89,15 @@ def _check_pattern(pattern: str) -> None:
         fields = list(string.Formatter().parse(pattern))
     except ValueError as error:
         raise ValueError(f"name pattern {pattern!r} cannot be read: {error}") from None
+    if _SHA256 in pattern:
+        raise ValueError(f"name pattern {pattern!r} holds characters that cannot be printed")
+    if _SUFFIX in pattern.removesuffix(_SUFFIX):
+        raise ValueError(f"name pattern {pattern!r} has {_SUFFIX} elsewhere than at its end")
     for _, field, spec, conversion in fields:
         if field is None:
             continue
         if field not in FIELDS:
-            known = " and ".join(f"{{{one}}}" for one in FIELDS)
+            known = ", ".join(f"{{{one}}}" for one in FIELDS)
             raise ValueError(f"name pattern {pattern!r} has the unknown field {{{field}}}; known are {known}")
         if conversion or (spec and not (field == "index" and _FORMAT.fullmatch(spec))):
             raise ValueError(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,6 +32,9 @@ class SavedPicture:
     :param bytes: of the object.
     :param width: in pixels, as is ``height``.
     :param saved_at: when it was saved or last found whole: ISO 8601, UTC.
+    :param blank: it shows nothing, or most likely so; else None.
+    :param blocked: it is one of those that the user lists; else None.
+    :param same_bytes_as: ``request_id`` and ``index`` of up to ten others of this task that have the same bytes.
     :param thumbnail: a ``data:`` URL of a small copy, if one was asked for.
     :param model: as ``seed`` and ``prompt`` None if not known.
     :param nsfw_content_detected: by the service; None if it did not say.
@@ -50,12 +54,17 @@ class SavedPicture:
     seed: int | None = None
     prompt: str | None = field(default=None, repr=False)
     nsfw_content_detected: bool | None = None
+    blank: bool | None = None
+    blocked: bool | None = None
+    same_bytes_as: tuple[Mapping[str, Any], ...] | None = field(default=None, compare=False)
     thumbnail: str | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Make JSON primitives of it: an entry of the manifest, with what is known, without the thumbnail."""
         known = {name: value for name, value in asdict(self).items() if value is not None}
         known.pop("thumbnail", None)
+        if self.same_bytes_as:
+            known["same_bytes_as"] = list(self.same_bytes_as)
         return known
 
 

@@ -8,19 +8,30 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_dreambooth.storage.decoding import examine_decoded
 from airflow_provider_dreambooth.storage.download import DownloadFailed, Patience, Stopped, download
 from airflow_provider_dreambooth.storage.existing import Existing
+from airflow_provider_dreambooth.storage.flags import compared
+from airflow_provider_dreambooth.storage.flags import tell as tell_flags
 from airflow_provider_dreambooth.storage.links import without_queries, without_query
-from airflow_provider_dreambooth.storage.names import picture_names
-from airflow_provider_dreambooth.storage.pictures import Incomplete, LocalPicture, NotAPicture, read_back
+from airflow_provider_dreambooth.storage.names import needs_sha256, picture_names, with_sha256
+from airflow_provider_dreambooth.storage.pictures import (
+    Incomplete,
+    LocalPicture,
+    NotAPicture,
+    PictureInfo,
+    examine,
+    read_back,
+)
+from airflow_provider_dreambooth.storage.progress import Progress
 from airflow_provider_dreambooth.storage.records import (
     Picture,
     PictureFailure,
@@ -33,6 +44,8 @@ from airflow_provider_dreambooth.storage.store import FolderFull, Store, StoreFa
 from airflow_provider_dreambooth.storage.thumbnails import thumbnail
 
 MAX_BYTES = 64 << 20
+Verification = Literal["structure", "decode"]
+_CHECKS = {"structure": examine, "decode": examine_decoded}
 _LEAST_PATIENCE = 3.0
 """Seconds that a link may be missing even if its turn comes when the others' patience is used up."""
 _SAME_FAILURES = 3
@@ -41,7 +54,6 @@ _FAREWELL = 10.0
 """Seconds that an upload under way may take to end when the run is interrupted."""
 _HEARTBEAT = 0.5
 """Seconds after which an interruption is noticed at the latest."""
-_FEW = 20
 
 
 def save_pictures(
@@ -49,12 +61,15 @@ def save_pictures(
     destination: ObjectStoragePath,
     *,
     name: str = "{request_id}-{index}",
+    date: str = "",
     overwrite: bool = False,
+    verify: Verification = "structure",
+    blocked_sha256: Collection[str] = (),
     max_bytes: int = MAX_BYTES,
     max_parallel: int = 4,
     link_patience: float = 60.0,
     timeout: tuple[float, float] = (10, 60),
-    verify: bool | str = True,
+    tls_verify: bool | str = True,
     proxy: str | None = None,
     allow_private: bool = False,
     with_thumbnails: bool = False,
@@ -67,6 +82,9 @@ def save_pictures(
 
     :param name: of a picture without its suffix; see
         :func:`~airflow_provider_dreambooth.storage.names.picture_names`.
+    :param date: of the run, for the names.
+    :param verify: "structure", or "decode", which takes Pillow.
+    :param blocked_sha256: of pictures that are flagged as placeholders.
     :param link_patience: seconds, from the call on, for which a link may answer 404 or 403.
     :param timeout: seconds to wait for a connection, and for the next bytes.
     :param with_thumbnails: make a small copy of each, for the contact sheet; it takes Pillow.
@@ -74,23 +92,34 @@ def save_pictures(
     :raises DreamboothSaveError: if the destination cannot be used. Nothing was downloaded.
     """
     distinct = list(dict.fromkeys(pictures))
-    names = dict(zip(distinct, picture_names(distinct, name), strict=True))
+    names = dict(zip(distinct, picture_names(distinct, name, date=date), strict=True))
     if not distinct:
         return SaveReport((), ())
     store = Store(destination)
     store.probe(overwrite=overwrite)
     workers = max(1, min(max_parallel, len(distinct)))
     session = LinkSession(
-        allow_private=allow_private, connections=workers, timeout=timeout, verify=verify, proxy=proxy
+        allow_private=allow_private, connections=workers, timeout=timeout, verify=tls_verify, proxy=proxy
     )
     with tempfile.TemporaryDirectory(
         prefix=".dreambooth-", dir=store.scratch, ignore_cleanup_errors=True
     ) as folder:
-        run = _Run(store, session, Path(folder), overwrite, max_bytes, link_patience, with_thumbnails)
-        outcomes = _in_parallel(run, names, workers, _Progress(log, len(names)))
+        run = _Run(
+            store,
+            session,
+            Path(folder),
+            overwrite,
+            max_bytes,
+            link_patience,
+            with_thumbnails,
+            _CHECKS[verify],
+        )
+        outcomes = _in_parallel(run, names, workers, Progress(log, len(names)))
     found = [outcomes[picture] for picture in pictures]
+    saved = compared([item for item in found if isinstance(item, SavedPicture)], blocked_sha256)
+    tell_flags(saved, log)
     return SaveReport(
-        tuple(item for item in found if isinstance(item, SavedPicture)),
+        tuple(saved),
         tuple(item for item in found if isinstance(item, PictureFailure)),
     )
 
@@ -107,6 +136,7 @@ class _Run:
         max_bytes: int,
         link_patience: float,
         with_thumbnails: bool,
+        check: Callable[[Path], PictureInfo],
     ) -> None:
         self.store = store
         self._existing = Existing(store)
@@ -117,6 +147,7 @@ class _Run:
         self._max_bytes = max_bytes
         self._link_patience = link_patience
         self._with_thumbnails = with_thumbnails
+        self._check = check
         self._begun = time.monotonic()
         self._store_failures = 0
         self._given_up: str | None = None
@@ -158,6 +189,8 @@ class _Run:
             raise StoreFailed(f"not tried, because the destination failed before: {self._given_up}")
 
     def _sizes(self, name: str) -> dict[str, int]:
+        if needs_sha256(name):  # what is there under the same name has the same bytes
+            return {}
         try:
             return self._existing.sizes(name)
         except StoreFailed as failed:
@@ -174,7 +207,7 @@ class _Run:
         else:
             try:
                 local = self.store.get(name + suffix, path)
-                return _record(picture, uri, read_back(local), self._thumbnail(local))
+                return _record(picture, uri, read_back(local, self._check), self._thumbnail(local))
             except (NotAPicture, Incomplete) as found:
                 reason = str(found)
         told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
@@ -190,7 +223,9 @@ class _Run:
             max_bytes=self._max_bytes,
             patience=Patience(until),
             stop=self.stop,
+            check=self._check,
         )
+        name = with_sha256(name, local.sha256)
         if self.stop.is_set():
             raise Stopped
         small = self._thumbnail(path)  # before the file is moved to its place
@@ -217,48 +252,13 @@ def _record(picture: Picture, uri: str, local: LocalPicture, small: str | None) 
         seed=picture.provenance.seed,
         prompt=picture.provenance.prompt,
         nsfw_content_detected=picture.provenance.nsfw,
+        blank=True if local.info.blank else None,
         thumbnail=small,
     )
 
 
-class _Progress:
-    """A line a picture if they are few, else a line every tenth of the way."""
-
-    def __init__(self, log: logging.Logger | Any, total: int) -> None:
-        self._log = log
-        self._total = total
-        self._done = self._failed = self._told = 0
-
-    def tell(self, outcome: SavedPicture | PictureFailure) -> None:
-        self._done += 1
-        if isinstance(outcome, PictureFailure):
-            self._failed += 1
-            if self._failed <= _FEW:
-                self._log.warning(
-                    "Picture %s of request %s (%s) is not saved: %s",
-                    outcome.index,
-                    outcome.request_id,
-                    outcome.source_url,
-                    outcome.reason,
-                )
-        elif self._total <= _FEW:
-            self._log.info(
-                "Picture %s of request %s is at %s: %s, %sx%s, %s bytes",
-                outcome.index,
-                outcome.request_id,
-                outcome.uri,
-                outcome.content_type,
-                outcome.width,
-                outcome.height,
-                outcome.bytes,
-            )
-        if self._total > _FEW and self._done * 10 // self._total > self._told:
-            self._told = self._done * 10 // self._total
-            self._log.info("%s of %s pictures done, %s failed", self._done, self._total, self._failed)
-
-
 def _in_parallel(
-    run: _Run, names: dict[Picture, str], workers: int, progress: _Progress
+    run: _Run, names: dict[Picture, str], workers: int, progress: Progress
 ) -> dict[Picture, SavedPicture | PictureFailure]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dreambooth-save")
     futures: dict[Future[SavedPicture | PictureFailure], Picture] = {}

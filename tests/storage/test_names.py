@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.storage import Picture
-from airflow_provider_dreambooth.storage.names import MAX_PART, check_name, picture_names
+from airflow_provider_dreambooth.storage.names import MAX_PART, needs_sha256, picture_names, with_sha256
+from airflow_provider_dreambooth.storage.provenance import Provenance
 
 PICTURES = [
     Picture("12", 0, "https://x/0"),
@@ -36,7 +37,10 @@ def test_names(pattern, names):
         (" ", "empty"),
         ("{index}", "to two pictures: index 0 of request 12 and index 0 of request a-b"),
         ("same", "to two pictures"),
-        ("{seed}", r"unknown field \{seed\}; known are \{request_id\} and \{index\}"),
+        (
+            "{seed}",
+            r"unknown field \{seed\}; known are \{request_id\}, .*, \{model\}",
+        ),
         ("{}", "unknown field"),
         ("{0}", "unknown field"),
         ("{request_id.__class__}", "unknown field"),
@@ -83,7 +87,35 @@ def test_no_name_escapes(pattern, request_id):
         assert len(posixpath.basename(path)) > 0
 
 
-def test_the_name_of_an_object():
-    check_name("manifest-3.json", "the manifest's name")
-    with pytest.raises(ValueError, match=r"the manifest's name is '\.\./m\.json'"):
-        check_name("../m.json", "the manifest's name")
+def test_the_day_and_the_model_in_names():
+    pictures = [
+        Picture("1", 0, "u", Provenance(model=model)) for model in ("sd 1.5/ä", None, "..", "x" * 300)
+    ]
+    names = [picture_names([one], "{date}/{model}/{request_id}", date="2026-11-23")[0] for one in pictures]
+    assert names == [
+        "2026-11-23/sd-1.5-/1",
+        "2026-11-23/unknown-model/1",
+        "2026-11-23/unknown-model/1",
+        f"2026-11-23/{'x' * 100}/1",
+    ]
+
+
+def test_the_suffix_may_be_named_at_the_end():
+    assert picture_names(PICTURES, "{request_id}-{index}{suffix}") == ["12-0", "12-1", "a-b-0"]
+    with pytest.raises(ValueError, match="elsewhere than at its end"):
+        picture_names(PICTURES, "{suffix}/{request_id}-{index}")
+
+
+def test_the_content_in_names_is_put_in_later_and_never_clashes():
+    names = picture_names(PICTURES, "{date}/{sha256}", date="2026-11-23")
+    assert all(needs_sha256(name) for name in names)
+    assert {with_sha256(name, "ab" * 32) for name in names} == {f"2026-11-23/{'ab' * 32}"}
+    assert not any(needs_sha256(name) for name in picture_names(PICTURES, "{{sha256}}{request_id}-{index}"))
+
+
+@given(model=st.text(max_size=40))
+def test_no_model_leads_out_of_the_destination(model):
+    (name,) = picture_names([Picture("1", 0, "u", Provenance(model=model))], "{model}/{request_id}")
+    path = f"/bucket/prefix/{name}"
+    assert posixpath.normpath(path) == path
+    assert name.count("/") == 1

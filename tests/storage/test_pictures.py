@@ -150,7 +150,7 @@ def test_a_png_of_no_width_is_not_accepted():
 def test_read_back_knows_bytes_and_sha256(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(PICTURES["png"])
-    found = read_back(path)
+    found = read_back(path, examine)
     assert found == LocalPicture(
         look(PICTURES["png"]), len(PICTURES["png"]), hashlib.sha256(PICTURES["png"]).hexdigest()
     )
