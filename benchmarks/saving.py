@@ -111,7 +111,7 @@ def saved(links: list[str], to: str, s3: str, disk: Path, parallel: int, way: st
 
 def files(folder: Path) -> int:
     """Count the pictures in a folder, and what should not be there."""
-    return sum(path.name != "manifest.json" for path in (folder / "pictures").iterdir())
+    return sum(path.name not in ("manifest.json", ".manifest") for path in (folder / "pictures").iterdir())
 
 
 def empty_bucket(s3: str) -> Callable[[], int]:

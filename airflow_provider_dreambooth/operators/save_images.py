@@ -156,18 +156,15 @@ class DreamboothSaveImagesOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
         asked = self._asked()
-        if self.contact_sheet:
-            require_pillow("contact_sheet=True")
-        if self.verify == "decode":
-            require_pillow("verify='decode'")
-        if folder := self._folder():  # what cannot be used is told before anybody waits for it
-            Store(folder).probe(overwrite=self.overwrite)
+        folder = self._folder()
         timeout = self.timeout
         if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
             timeout = min(timeout, self.execution_timeout.total_seconds())
         policy = PollPolicy(poke_interval=self.poke_interval)
         batch = begin(context, asked, timeout=timeout, policy=policy)
         with keeping_ready(context, batch, asked):
+            if folder:  # what cannot be used is told before anybody waits for it
+                Store(folder).probe(overwrite=self.overwrite)
             if self.deferrable:
                 look_then_defer(self, batch, self.dreambooth_conn_id)
             elif batch.waiting:
@@ -197,6 +194,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath | None:
         if self.destination is None:
             return None
+        if self.contact_sheet:
+            require_pillow("contact_sheet=True")
+        if self.verify == "decode":
+            require_pillow("verify='decode'")
         try:
             picture_names([Picture("1", 0, "")], self.name, date="2026-01-01")
             return read_destination(self.destination, self.storage_conn_id)
@@ -253,14 +254,14 @@ class DreamboothSaveImagesOperator(BaseOperator):
         if self.contact_sheet:
             check_contact_sheet(folder)
         try:
-            picture_names(pictures, self.name, date=_date(context))
+            picture_names(pictures, self.name, date=_date(context, self.name))
         except ValueError as error:
             raise DreamboothInputError(f"{error}. Nothing was downloaded.") from None
         report = save_pictures(
             pictures,
             folder,
             name=self.name,
-            date=_date(context),
+            date=_date(context, self.name),
             overwrite=self.overwrite,
             verify=self.verify,
             blocked_sha256=self.blocked_sha256,
@@ -291,8 +292,10 @@ def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _date(context: Context) -> str:
-    """Give the day of the run in UTC: the same in every try."""
+def _date(context: Context, name: str) -> str:
+    """Give the day of the run in UTC, if the name asks for it: the same in every try."""
+    if "{date}" not in name:
+        return ""
     run = context["dag_run"]
     moment = getattr(run, "logical_date", None) or run.run_after
     return pendulum.instance(moment).in_timezone("UTC").to_date_string()

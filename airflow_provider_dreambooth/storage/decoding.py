@@ -6,13 +6,20 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_provider_dreambooth.exceptions import DreamboothInputError
 from airflow_provider_dreambooth.storage.pictures import Incomplete, NotAPicture, PictureInfo, examine
 
+if TYPE_CHECKING:
+    from PIL import Image
 
-_COMPRESSION = 4
-"""Levels of 256 by which a single colour may differ after it was compressed."""
+
+_COMPRESSION = 8
+"""Levels by which a single colour may differ after it was compressed."""
+_MOST_PIXELS = 2_000_000_000
+"""Of all frames together: an animation of a few kB can hold hours of work."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
 def require_pillow(parameter: str) -> None:
@@ -33,30 +40,53 @@ def examine_decoded(path: Path) -> PictureInfo:
     """
     Tell what a file is after every frame of it was decoded; it is blank if each is of one colour.
 
-    A frame at a time is in memory: up to 8 bytes a pixel.
+    A frame at a time is in memory: up to 4 bytes a pixel.
 
     :raises Incomplete: if it is not whole, or cannot be decoded.
-    :raises NotAPicture: if it is of another kind, or so large that Pillow takes it for an attack.
+    :raises NotAPicture: if it is of another kind, or so large that to decode it might take down the worker.
     """
-    return replace(examine(path), blank=_decode(path))
+    from PIL import Image
 
-
-def _decode(path: Path) -> bool:
-    from PIL import Image, ImageSequence
-
-    blank = True
+    info = examine(path)
+    if too_large(info.width * info.height):
+        raise _too_large(f"{info.width} × {info.height} pixels")
     try:
-        with Image.open(path) as picture:
-            for frame in ImageSequence.Iterator(picture):
-                frame.load()
-                blank = blank and _is_blank(frame)
-    except Image.DecompressionBombError as error:
-        raise NotAPicture(f"it is not decoded, as it is too large for that: {error}", final=True) from None
+        with Image.open(path, formats=_FORMATS) as picture:
+            return replace(info, blank=_decode(picture))
+    except NotAPicture:
+        raise
     except Exception as error:  # noqa: BLE001 - each decoder has its own: SyntaxError, struct.error …
         raise Incomplete(f"it is whole by its structure, but cannot be decoded: {error}") from None
+
+
+def _decode(picture: Image.Image) -> bool:
+    from PIL import ImageSequence
+
+    blank, pixels = True, 0
+    for frame in ImageSequence.Iterator(picture):
+        pixels += frame.width * frame.height
+        if pixels > _MOST_PIXELS:
+            raise _too_large(f"more than {_MOST_PIXELS:,} pixels in its frames")
+        frame.load()
+        blank = blank and _is_blank(frame)
     return blank
 
 
-def _is_blank(frame: object) -> bool:
-    extrema = frame.convert("RGBA").getextrema()  # type: ignore[attr-defined]
-    return all(high - low <= _COMPRESSION for low, high in extrema) or extrema[3] == (0, 0)
+def too_large(pixels: int) -> bool:
+    """Tell whether Pillow takes a picture of so many pixels for an attack."""
+    from PIL import Image
+
+    return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
+
+
+def _too_large(what: str) -> NotAPicture:
+    return NotAPicture(f"it is not decoded, as it is too large for that: {what}", final=True)
+
+
+def _is_blank(frame: Image.Image) -> bool:
+    if "transparency" in frame.info or frame.mode in ("P", "PA"):
+        frame = frame.convert("RGBA")
+    extrema = frame.getextrema()
+    bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
+    unseen = frame.mode in ("RGBA", "LA") and bands[-1] == (0, 0)
+    return unseen or all(high - low <= _COMPRESSION for low, high in bands)

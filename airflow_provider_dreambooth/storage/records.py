@@ -34,7 +34,7 @@ class SavedPicture:
     :param saved_at: when it was saved or last found whole: ISO 8601, UTC.
     :param blank: it shows nothing, or most likely so; else None.
     :param blocked: it is one of those that the user lists; else None.
-    :param same_bytes_as: ``request_id`` and ``index`` of up to ten others of this task that have the same bytes.
+    :param same_bytes_as: ``request_id`` and ``index`` of up to ten others of this task with these bytes.
     :param thumbnail: a ``data:`` URL of a small copy, if one was asked for.
     :param model: as ``seed`` and ``prompt`` None if not known.
     :param nsfw_content_detected: by the service; None if it did not say.

@@ -206,8 +206,9 @@ class _Run:
             reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
         else:
             try:
-                local = self.store.get(name + suffix, path)
-                return _record(picture, uri, read_back(local, self._check), self._thumbnail(local))
+                there = self.store.get(name + suffix, path)
+                local = read_back(there, self._check)
+                return _record(picture, uri, local, self._thumbnail(there, local))
             except (NotAPicture, Incomplete) as found:
                 reason = str(found)
         told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
@@ -228,12 +229,14 @@ class _Run:
         name = with_sha256(name, local.sha256)
         if self.stop.is_set():
             raise Stopped
-        small = self._thumbnail(path)  # before the file is moved to its place
+        small = self._thumbnail(path, local)  # before the file is moved to its place
         self.store.put(path, name + local.info.suffix, local.info.content_type)
         return _record(picture, self.store.uri(name + local.info.suffix), local, small)
 
-    def _thumbnail(self, path: Path) -> str | None:
-        return thumbnail(path) if self._with_thumbnails else None
+    def _thumbnail(self, path: Path, local: LocalPicture) -> str | None:
+        if not self._with_thumbnails:
+            return None
+        return thumbnail(path, local.info.width * local.info.height)
 
 
 def _record(picture: Picture, uri: str, local: LocalPicture, small: str | None) -> SavedPicture:

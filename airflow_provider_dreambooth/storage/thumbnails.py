@@ -7,16 +7,21 @@ import io
 from base64 import b64encode
 from pathlib import Path
 
+from airflow_provider_dreambooth.storage.decoding import too_large
+
 EDGE = 320
 """Pixels of a thumbnail's longer side."""
 
 
-def thumbnail(path: Path) -> str | None:
+def thumbnail(path: Path, pixels: int) -> str | None:
     """
     Make a ``data:`` URL of a small WEBP copy; None if the picture cannot be decoded.
 
     :param path: a whole picture. Of an animation the first frame is shown.
+    :param pixels: of one frame; what is too large for Pillow has no thumbnail.
     """
+    if too_large(pixels):
+        return None
     from PIL import Image  # an extra: only the contact sheet needs it
 
     try:
@@ -27,6 +32,6 @@ def thumbnail(path: Path) -> str | None:
             picture.convert("RGBA" if picture.has_transparency_data else "RGB").save(
                 small, "WEBP", quality=70
             )
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError):
         return None
     return f"data:image/webp;base64,{b64encode(small.getvalue()).decode()}"
