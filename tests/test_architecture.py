@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"api", "client", "exceptions"},
         AIRFLOW | {"requests", "urllib3", "tenacity", "pendulum", "puremagic", "imagesize", "azure", "PIL"},
     ),
+    "lineage": ({"storage"}, AIRFLOW | {"openlineage"}),
     "waiting": ({"api", "client", "exceptions", "results", "hooks", "triggers"}, AIRFLOW),
     "links": ({"api"}, AIRFLOW),
     "sensors": (
@@ -37,7 +38,18 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         AIRFLOW,
     ),
     "operators": (
-        {"api", "client", "exceptions", "results", "hooks", "triggers", "waiting", "storage", "links"},
+        {
+            "api",
+            "client",
+            "exceptions",
+            "results",
+            "hooks",
+            "triggers",
+            "waiting",
+            "storage",
+            "links",
+            "lineage",
+        },
         AIRFLOW | {"pendulum"},
     ),
     # Plays the service: it shares nothing with those who call it, or both would err alike.

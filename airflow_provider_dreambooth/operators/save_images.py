@@ -6,9 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pendulum
 from airflow.providers.common.compat.sdk import (
     BaseOperator,
     Context,
@@ -25,12 +24,13 @@ from airflow_provider_dreambooth.exceptions import (
     DreamboothSaveError,
 )
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
+from airflow_provider_dreambooth.lineage import add_asset_events, collect, openlineage
 from airflow_provider_dreambooth.results import error_of, read_request_ids, ready_results
 from airflow_provider_dreambooth.storage import (
     Picture,
     PictureFailure,
+    SavedPicture,
     check_contact_sheet,
-    check_link,
     read_manifest,
     save_pictures,
     write_manifest,
@@ -38,9 +38,9 @@ from airflow_provider_dreambooth.storage import (
 from airflow_provider_dreambooth.storage.decoding import require_pillow
 from airflow_provider_dreambooth.storage.destination import read_destination
 from airflow_provider_dreambooth.storage.errors import unsaved_error
-from airflow_provider_dreambooth.storage.links import without_query
 from airflow_provider_dreambooth.storage.names import picture_names
-from airflow_provider_dreambooth.storage.provenance import provenance_of
+from airflow_provider_dreambooth.storage.passing import judge_links, link_entry
+from airflow_provider_dreambooth.storage.provenance import day_of, provenance_of
 from airflow_provider_dreambooth.storage.saving import Verification
 from airflow_provider_dreambooth.storage.store import Store
 from airflow_provider_dreambooth.waiting import (
@@ -51,6 +51,9 @@ from airflow_provider_dreambooth.waiting import (
     raise_keeping_ready,
     resume,
 )
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 MANIFEST_KEY = "manifest"
 DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
@@ -145,6 +148,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
             raise ValueError(
                 f"blocked_sha256 holds {wrong[0]!r}; give the 64 hexadecimal digits of a SHA-256"
             )
+        self._saved: Sequence[SavedPicture] = ()
         check_at_least(
             max_bytes=(max_bytes, 1),
             max_parallel=(max_parallel, 1),
@@ -176,6 +180,14 @@ class DreamboothSaveImagesOperator(BaseOperator):
         """Take the trigger's event and keep the pictures."""
         asked = self._asked()
         return self._keep(context, resume(context, event, asked, self.dreambooth_conn_id), asked)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Tell OpenLineage which links became which objects."""
+        return openlineage(self._saved)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Tell OpenLineage of those that were saved before others failed."""
+        return openlineage(self._saved)
 
     def _asked(self) -> RequestList:
         if (self.request_id is None) == (self.results is None):
@@ -220,8 +232,9 @@ class DreamboothSaveImagesOperator(BaseOperator):
             let = self.allow_private_links
             allow_private = config.is_private if let is None else let
             if (folder := self._folder()) is None:
-                kept, failed = _judge_links(context, pictures, allow_private=allow_private)
-                no_manifest = None
+                passed, failed = judge_links(pictures, allow_private=allow_private)
+                kept, no_manifest = [picture.url for picture in passed], None
+                context["ti"].xcom_push(key=MANIFEST_KEY, value=[link_entry(picture) for picture in passed])
             else:
                 kept, failed, no_manifest = self._save(
                     context, pictures, folder, config, allow_private=allow_private
@@ -238,7 +251,11 @@ class DreamboothSaveImagesOperator(BaseOperator):
             )
         if error:
             raise_keeping_ready(context, batch, asked, error)
+        add_asset_events(context, self.outlets, self._saved, self.log)
         return kept
+
+    def _date(self, context: Context) -> str:
+        return day_of(context["dag_run"]) if "{date}" in self.name else ""
 
     def _save(
         self,
@@ -248,20 +265,20 @@ class DreamboothSaveImagesOperator(BaseOperator):
         config: ClientConfig,
         *,
         allow_private: bool,
-    ) -> tuple[list[str], Sequence[PictureFailure], DreamboothSaveError | None]:
+    ) -> tuple[list[str], list[PictureFailure], DreamboothSaveError | None]:
         Store(folder).probe(overwrite=self.overwrite)
         read_manifest(folder)  # what could not be replaced there is told before downloading
         if self.contact_sheet:
             check_contact_sheet(folder)
         try:
-            picture_names(pictures, self.name, date=_date(context, self.name))
+            picture_names(pictures, self.name, date=self._date(context))
         except ValueError as error:
             raise DreamboothInputError(f"{error}. Nothing was downloaded.") from None
         report = save_pictures(
             pictures,
             folder,
             name=self.name,
-            date=_date(context, self.name),
+            date=self._date(context),
             overwrite=self.overwrite,
             verify=self.verify,
             blocked_sha256=self.blocked_sha256,
@@ -274,6 +291,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
             with_thumbnails=self.contact_sheet,
             log=self.log,
         )
+        self._saved = report.saved
+        collect(self, report.saved)
         manifest = [saved.to_dict() for saved in report.saved]
         context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
         no_manifest = None
@@ -285,35 +304,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
                 self.log.info("The manifest is %s", uri)
         except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost
             no_manifest = error
-        return [saved.uri for saved in report.saved], report.failed, no_manifest
+        return [saved.uri for saved in report.saved], list(report.failed), no_manifest
 
 
 def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
-
-
-def _date(context: Context, name: str) -> str:
-    """Give the day of the run in UTC, if the name asks for it: the same in every try."""
-    if "{date}" not in name:
-        return ""
-    run = context["dag_run"]
-    moment = getattr(run, "logical_date", None) or run.run_after
-    return pendulum.instance(moment).in_timezone("UTC").to_date_string()
-
-
-def _judge_links(
-    context: Context, pictures: Sequence[Picture], *, allow_private: bool
-) -> tuple[list[str], Sequence[PictureFailure]]:
-    """Pass links on, but for those that nobody should open: the reply may be forged."""
-    kept: list[str] = []
-    manifest: list[dict[str, Any]] = []
-    failed: list[PictureFailure] = []
-    for picture in pictures:
-        source = without_query(picture.url)
-        if reason := check_link(picture.url, allow_private=allow_private):
-            failed.append(PictureFailure(picture.request_id, picture.index, source, reason, final=True))
-        else:
-            kept.append(picture.url)
-            manifest.append({"request_id": picture.request_id, "index": picture.index, "source_url": source})
-    context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
-    return kept, failed

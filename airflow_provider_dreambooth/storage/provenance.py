@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pendulum
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -47,3 +49,10 @@ def provenance_of(result: Mapping[str, Any], index: int, *, include_prompt: bool
         prompt=prompt if include_prompt and isinstance(prompt, str) and prompt else None,
         nsfw=nsfw if isinstance(nsfw, bool) else None,
     )
+
+
+def day_of(dag_run: Any) -> str:
+    """Give the day of a DAG run, ``YYYY-MM-DD`` in UTC: that of its logical date, if it has one."""
+    moment = getattr(dag_run, "logical_date", None) or dag_run.run_after
+    day: str = pendulum.instance(moment).in_timezone("UTC").to_date_string()
+    return day
