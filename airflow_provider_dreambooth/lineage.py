@@ -45,7 +45,8 @@ def add_asset_events(
                     "The first %s of %s pictures are added to %s as assets", MOST_ASSETS, len(saved), outlet
                 )
         elif isinstance(outlet, Asset):
-            pictures: list[Any] = [{"uri": picture.uri, **_extra(picture)} for picture in saved[:MOST_IN_EXTRA]]
+            listed = saved[:MOST_IN_EXTRA]
+            pictures: list[Any] = [{"uri": picture.uri, **_extra(picture)} for picture in listed]
             context["outlet_events"][outlet].extra = {"count": len(saved), "pictures": pictures}
 
 
