@@ -14,7 +14,7 @@ STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; 
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test bench lint types format build clean distclean stale
+.PHONY: help demo demo-stop test bench docs lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -31,6 +31,11 @@ test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
 	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
+
+docs: .venv/docs.stamp ## Make the documentation's site in docs/_build/html
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -q -n -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 lint: .venv/dev.stamp ## Check style and formatting
 	$(BIN)/ruff check $(SOURCES)
@@ -51,14 +56,14 @@ build: .venv/dev.stamp ## Make wheel and sdist in dist/
 clean: ## Remove what the targets made, but for .venv
 	@if [ -e .venv/demo.stamp ] && [ -x $(BIN)/python ]; then $(BIN)/python -m scripts.demo --stop \
 		|| echo "A demo may be running still." >&2; fi
-	rm -rf .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .demo dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove .venv too
 	rm -rf .venv
 
 # Only what needs the .venv removes a stale one: help and clean do without.
-.venv/bin/uv .venv/demo.stamp .venv/dev.stamp: $(STALE)
+.venv/bin/uv .venv/demo.stamp .venv/dev.stamp .venv/docs.stamp: $(STALE)
 stale:
 	@echo "The .venv is of a Python that is gone; it is made anew"
 	rm -rf .venv
@@ -79,4 +84,9 @@ stale:
 .venv/dev.stamp: pyproject.toml .venv/demo.stamp
 	@echo "Installing the developers' tools into .venv"
 	@$(INSTALL) --editable '.[sandbox,s3]' --group dev
+	@touch $@
+
+.venv/docs.stamp: pyproject.toml .venv/demo.stamp
+	@echo "Installing Sphinx into .venv"
+	@$(INSTALL) --editable '.[sandbox]' --group docs
 	@touch $@

@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, conf
 from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.client.config import ClientConfig, from_fields
 from airflow_provider_dreambooth.exceptions import DreamboothError, DreamboothSaveError
+from airflow_provider_dreambooth.get_provider_info import get_provider_info
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 from airflow_provider_dreambooth.sandbox.__main__ import _parser
@@ -34,7 +35,7 @@ PAGES = {
 }
 page = pytest.mark.parametrize("page", PAGES)
 
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^( *)```([\w{}-]*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r"(?<![-\w])--[a-z][a-z-]*")
 REGION = re.compile(r"^ *# \[START (\w+)\]\n(.*?)^ *# \[END \1\]", re.MULTILINE | re.DOTALL)
 
@@ -83,6 +84,22 @@ def test_python_is_quoted_from_tested_files_or_at_least_can_be_imported(page):
             elif isinstance(node, ast.ImportFrom):
                 module = importlib.import_module(str(node.module))
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def test_every_example_is_listed():
+    files = {path.stem for path in ROOT.glob("example_dags/*.py")}
+    assert {row[0][1:].partition("]")[0] for row in table(PAGES["docs/examples.md"], "DAG")} == files
+
+
+def test_the_reference_has_every_module_that_airflow_is_told_of():
+    info: Any = get_provider_info()
+    told = {
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for entry in info[kind]
+        for module in entry["python-modules"]
+    }
+    assert told <= set(re.findall(r"^\.\. automodule:: (\S+)", PAGES["docs/reference.md"], re.MULTILINE))
 
 
 def anchors(text: str) -> set[str]:
