@@ -37,9 +37,10 @@ docs: .venv/docs.stamp ## Make the documentation's site in docs/_build/html
 	$(BIN)/python -m sphinx -q -n -W --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
-lint: .venv/dev.stamp ## Check style and formatting
+lint: .venv/dev.stamp ## Check style, formatting and spelling
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/codespell $(SOURCES) .github $(wildcard *.md) Makefile pyproject.toml
 
 format: .venv/dev.stamp ## Format the code
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -131,6 +131,28 @@ def test_a_room_stays_small_and_begins_alike(path):
         assert any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
 
 
+def test_every_file_names_its_licence():
+    folders = ("benchmarks", "docs", "example_dags", "scripts", "tests", ".ci", ".github")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    found += [path for path in ROOT.iterdir() if path.name not in ("LICENSE", ".git")]
+    made = {"__pycache__", "_build"}
+    commented = {
+        ".py",
+        ".sh",
+        ".toml",
+        ".yaml",
+        ".yml",
+        "",
+    }  # without a suffix: .ci/run, Makefile, .gitignore
+    files = [path for path in found if path.is_file() and path.suffix in commented]
+    files = [path for path in files if not made & set(path.relative_to(ROOT).parts)]
+    assert {"run", "Makefile", "pyproject.toml", "conf.py"} <= {path.name for path in files}
+    for path in files:
+        first, *others = path.read_text().splitlines()
+        line = others[0] if first.startswith("#!") else first
+        assert line == "# SPDX-License-Identifier: Apache-2.0", path
+
+
 def swallows(handler: ast.ExceptHandler) -> bool:
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     broad = any(
