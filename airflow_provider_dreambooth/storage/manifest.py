@@ -143,10 +143,10 @@ class _Folder:
     def merge(self, parts: list[str]) -> list[Entry]:
         """Write the manifest with what it lacks, and return its entries."""
         old = self.read(MANIFEST)
-        merged: dict[Key, Entry] = {(one["request_id"], one["index"]): one for one in old.get("pictures", [])}
+        merged: dict[Key, Entry] = {_key(one): one for one in old.get("pictures", [])}
         for name in sorted(set(parts).difference(old.get("parts", []))):
             for one in self._part(name)["pictures"]:
-                key = one["request_id"], one["index"]
+                key = _key(one)
                 if key not in merged or merged[key].get("saved_at", "") <= one.get("saved_at", ""):
                     merged[key] = one
         now = utc_now()
@@ -161,17 +161,25 @@ class _Folder:
         return list(merged.values())
 
     def write_contact_sheet(self, entries: list[Entry], parts: list[str]) -> None:
-        """Show the newest pictures; their thumbnails are in the newest parts."""
-        newest = sorted(entries, key=lambda one: str(one.get("saved_at", "")), reverse=True)[:MOST_SHOWN]
-        lacking = {str(one.get("sha256")) for one in newest}
+        """Show what was saved last: the newest part first, each in its own order."""
+        left = {_key(one): one for one in entries}
+        shown: list[Entry] = []
         thumbnails: dict[str, str] = {}
         for name in reversed(parts):
-            if not lacking:
+            if not left or len(shown) >= MOST_SHOWN:
                 break
             part = self._part(name)
             thumbnails = {**part.get("thumbnails", {}), **thumbnails}
-            lacking -= {str(one.get("sha256")) for one in part["pictures"]}
-        page = contact_sheet(newest, thumbnails, total=len(entries), folder=self._store.uri(""))
+            shown += [left.pop(_key(one)) for one in part["pictures"] if left.get(_key(one)) == one]
+        # What is in no part any more: somebody tidied up.
+        shown += sorted(left.values(), key=lambda one: str(one.get("saved_at", "")), reverse=True)
+        page = contact_sheet(
+            shown[:MOST_SHOWN],
+            thumbnails,
+            total=len(entries),
+            folder=self._store.uri(""),
+            updated_at=utc_now(),
+        )
         self.write(SHEET, page.encode(), "text/html; charset=utf-8")
 
     def write(self, name: str, content: bytes, content_type: str) -> None:
@@ -218,6 +226,10 @@ class _Folder:
 
 def _encode(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _key(entry: Entry) -> Key:
+    return entry["request_id"], entry["index"]
 
 
 def _is_entry(entry: object) -> bool:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import io
+import shutil
 from base64 import b64decode
+from functools import partial
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -35,6 +38,13 @@ class Page(HTMLParser):
         self.text += data
 
 
+def links(page: Page) -> list[str | None]:
+    """Where the pictures' links lead."""
+    found = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert found.pop(0) == "manifest.json"
+    return found
+
+
 FOLDER = "s3://bucket/folder"
 
 
@@ -53,7 +63,8 @@ def entry(**more):
 
 def page_of(*entries, thumbnails=None, total=None):
     total = len(entries) if total is None else total
-    return contact_sheet(entries, thumbnails or {}, total=total, folder=FOLDER)
+    updated_at = "2026-11-25T08:15:30.000000Z"
+    return contact_sheet(entries, thumbnails or {}, total=total, folder=FOLDER, updated_at=updated_at)
 
 
 def test_everything_is_inside_and_escaped():
@@ -69,20 +80,19 @@ def test_everything_is_inside_and_escaped():
     )
     page = Page(page_of(hostile, thumbnails={"ab" * 32: "data:image/webp;base64,UklGRg=="}))
     names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "link", "iframe", "object"}
+    assert not names & {"script", "iframe", "object"}
+    assert [attributes["href"] for tag, attributes in page.tags if tag == "link"] == ["data:,"]
     [image] = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert image["alt"] == HOSTILE
+    assert image["alt"] == HOSTILE  # the file's name
     assert image["src"] == "data:image/webp;base64,UklGRg=="
-    [link] = [attributes for tag, attributes in page.tags if tag == "a"]
-    assert link["href"].startswith("%22%3E%3Cscript%3E")
+    assert links(page)[0].startswith("%22%3E%3Cscript%3E")
     assert page.text.count(HOSTILE) == 5  # prompt, model, seed, file, same bytes
-    for told in ("512 × 768", "7 kB", "flagged as unsafe", "placeholder", "blank"):
+    for told in ("512 × 768", "7 kB", "unsafe, says the service", "placeholder", "blank"):
         assert told in page.text
 
 
 def test_links_are_relative_so_that_they_work_from_bucket_and_disk():
-    [link] = [attributes for tag, attributes in Page(page_of(entry())).tags if tag == "a"]
-    assert link["href"] == "a%20b%3F.png"
+    assert links(Page(page_of(entry()))) == ["a%20b%3F.png"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,25 @@ def test_more_than_fit_are_told():
     assert "1 picture" in page_of(entry())
     page = Page(page_of(entry(), total=12_345))
     assert "12,345 pictures" in page.text
-    assert "The newest 1 are shown." in page.text
+    assert "the newest 1 are shown" in page.text
+
+
+def test_the_header_says_where_and_when():
+    page = Page(page_of(entry(), entry(blank=True)))
+    assert f"1 flagged · {FOLDER} · updated 2026-11-25 08:15 UTC · manifest" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("7-0.png", False), ("a/7-0.png", False), ("fox_7-0.png", False), ("17-0.png", True), ("x.png", True)],
+)
+def test_the_request_is_named_where_the_file_s_name_does_not(name, shown):
+    assert ("Request" in Page(page_of(entry(uri=f"{FOLDER}/{name}"))).text) == shown
+
+
+def test_long_prompts_are_folded():
+    assert "<details>" not in page_of(entry(prompt="a fox"))
+    assert "<details>" in page_of(entry(prompt="a fox " * 50))
 
 
 def test_what_is_known_by_nobody_is_left_out():
@@ -140,20 +168,30 @@ def test_pictures_of_every_kind_are_shown_small(show, host, folder, pictures):
         small = Image.open(io.BytesIO(b64decode(source.partition(",")[2])))
         assert small.format == "WEBP"
         assert max(small.size) == 320
-    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert sorted(links) == ["1-0.png", "1-1.jpg", "1-2.webp", "1-3.gif"]
-    assert all((folder / unquote(link)).is_file() for link in links)
+    assert links(page) == ["1-0.png", "1-1.jpg", "1-2.webp", "1-3.gif"]
+    assert all((folder / unquote(link)).is_file() for link in links(page))
     assert "thumbnails" not in (folder / "manifest.json").read_text()
 
 
 def test_a_later_task_adds_to_the_page(show, host, folder, pictures):
-    first = Picture("1", 0, host.give("/0", pictures[".png"]))
-    show([first])
+    first = [Picture("1", index, host.give(f"/{index}", pictures[".png"])) for index in range(2)]
+    show(first)
+    show([Picture("2", 0, host.give("/x", pictures[".jpg"]))])
+    read = partial(Path.read_text, folder / "index.html", encoding="utf-8")
+    assert links(Page(read())) == ["2-0.jpg", "1-0.png", "1-1.png"]
+    show(first[1:])  # found whole, so that it comes first
+    page = Page(read())
+    assert links(page) == ["1-1.png", "2-0.jpg", "1-0.png"]
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 3
+
+
+def test_pictures_stay_on_the_page_when_the_parts_are_tidied_away(show, host, folder, pictures):
+    show([Picture("1", 0, host.give("/0", pictures[".png"]))])
+    shutil.rmtree(folder / ".manifest")
     show([Picture("2", 0, host.give("/1", pictures[".jpg"]))])
-    show([first])  # found whole, so that it comes first
     page = Page((folder / "index.html").read_text(encoding="utf-8"))
-    assert [attributes["href"] for tag, attributes in page.tags if tag == "a"] == ["1-0.png", "2-0.jpg"]
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 2
+    assert links(page) == ["2-0.jpg", "1-0.png"]
+    assert page.text.count("no preview") == 1
 
 
 def test_a_page_of_somebody_else_is_left_alone(destination, folder):

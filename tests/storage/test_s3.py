@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -17,12 +16,13 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage import Picture, read_manifest, save_pictures, write_manifest
 from tests.storage.conftest import Reply
+from tests.storage.s3_server import connection, s3_server
 from tests.storage.test_limits import large, run
 from tests.storage.test_manifest import keys as keys_of
 from tests.storage.test_manifest import written_at_once
 
 pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 
 # The libraries' own: botocore's dates, and sockets that s3fs leaves to the interpreter's end.
 pytestmark = [
@@ -33,42 +33,11 @@ pytestmark = [
 CONN = "picture_store"
 
 
-def connection(url: str, **extra: Any) -> str:
-    return json.dumps(
-        {
-            "conn_type": "aws",
-            "login": "AKIAEXAMPLE",
-            "password": "example-secret",
-            "extra": {"endpoint_url": url, "region_name": "us-east-1", **extra},
-        }
-    )
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """A bucket; what file systems were attached before is of another server."""
-    import boto3
-
-    before = dict(os.environ)
-    server = moto.ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    os.environ[f"AIRFLOW_CONN_{CONN.upper()}"] = connection(url)
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-    client = boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="AKIAEXAMPLE",
-        aws_secret_access_key="example-secret",
-    )
-    client.create_bucket(Bucket="pictures")
-    yield client
-    client.close()
-    server.stop()
-    os.environ.clear()
-    os.environ.update(before)
+    with s3_server(CONN, "pictures") as client:
+        yield client
 
 
 @pytest.fixture
