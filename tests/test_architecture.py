@@ -134,7 +134,7 @@ def test_a_room_stays_small_and_begins_alike(path):
 def test_every_file_names_its_licence():
     folders = ("benchmarks", "docs", "example_dags", "scripts", "tests", ".ci", ".github")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
-    found += [path for path in ROOT.iterdir() if path.name not in ("LICENSE", ".git")]
+    found += [path for path in ROOT.iterdir() if path.name not in ("LICENSE", "PKG-INFO", ".git")]
     made = {"__pycache__", "_build"}
     commented = {
         ".py",

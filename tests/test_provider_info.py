@@ -35,7 +35,10 @@ def test_the_entry_point_leads_to_it():
 
 
 def test_it_keeps_to_the_schema_of_provider_infos():
-    jsonschema.validate(get_provider_info(), airflow_schema("provider_info.schema.json"))
+    schema = airflow_schema("provider_info.schema.json")
+    jsonschema.validate(get_provider_info(), schema)
+    # The schema lets unknown keys pass, and Airflow reads over them: a misspelt one would be without effect.
+    assert set(get_provider_info()) <= set(schema["properties"])
 
 
 def test_the_form_keeps_to_the_schema_of_connection_types():
