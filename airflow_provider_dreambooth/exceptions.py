@@ -12,7 +12,10 @@ Everything this provider raises, by what the caller can do about it.
     │   ├── DreamboothQuotaExceeded
     │   ├── DreamboothRequestNotFound
     │   ├── DreamboothJobFailed
-    │   └── DreamboothRequestRefused
+    │   ├── DreamboothRequestRefused
+    │   └── DreamboothUnsafePicture
+    ├── DreamboothSubmitUnknown         a submit may have been accepted and billed: never repeated unasked
+    ├── DreamboothGenerationFailed      the service could not do it: a retry submits anew, and is billed anew
     ├── DreamboothTimeout               the deadline passed: as every sensor's, not retried
     ├── DreamboothTransientError        asking again makes sense: Airflow retries the task, if it may
     │   ├── DreamboothRateLimited
@@ -98,6 +101,22 @@ class DreamboothJobFailed(DreamboothPermanentError):
 
 class DreamboothRequestRefused(DreamboothPermanentError):
     """The service will not answer this request: a redirect elsewhere, a model or parameter it refuses."""
+
+
+class DreamboothUnsafePicture(DreamboothPermanentError):
+    """The service flagged a picture as unsafe, and ``fail_on_nsfw`` is set. XCom ``ready`` has the links."""
+
+
+class DreamboothSubmitUnknown(DreamboothError, AirflowFailException):
+    """
+    A submit was sent, and nobody knows what became of it. It may have been billed.
+
+    Airflow does not retry: that would pay a second time for what may be there already.
+    """
+
+
+class DreamboothGenerationFailed(DreamboothError):
+    """The service took the request and could not do it. It asks for a new submit, as a retry gives it."""
 
 
 class DreamboothTimeout(DreamboothError, AirflowSensorTimeout):

@@ -12,7 +12,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-dreambooth",
         "name": "Dreambooth",
-        "description": "Wait for pictures queued at the Stable Diffusion API (ModelsLab) and keep them.",
+        "description": "Generate pictures at the Stable Diffusion API (ModelsLab), wait for them, keep them.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
@@ -37,6 +37,8 @@ def get_provider_info() -> dict[str, object]:
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
+        # Airflow 3 finds them at the operators; 2.11 wants them named.
+        "extra-links": [f"{_PACKAGE}.links.DreamboothPictureLink", f"{_PACKAGE}.links.DreamboothRequestLink"],
     }
 
 

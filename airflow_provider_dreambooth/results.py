@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.replies import Ready, Unavailable
 from airflow_provider_dreambooth.api.request_ids import RequestList, parse_request_ids
+from airflow_provider_dreambooth.api.submitting import Accepted
 from airflow_provider_dreambooth.exceptions import (
     DreamboothError,
     DreamboothInputError,
@@ -27,6 +28,20 @@ def read_request_ids(value: object, name: str = "request_id") -> RequestList:
         return parse_request_ids(value, name)
     except ValueError as error:
         raise DreamboothInputError(f"{error} Nothing was sent.") from None
+
+
+def submitted(accepted: Accepted) -> dict[str, Any]:
+    """Make what a generation task returns of a submit that was accepted."""
+    result: dict[str, Any] = {
+        "request_id": accepted.request_id,
+        "status": "success" if accepted.output else "processing",
+        "eta": accepted.eta,
+        "output": list(accepted.output),
+        "meta": accepted.meta,
+    }
+    if accepted.nsfw_content_detected is not None:
+        result["nsfw_content_detected"] = accepted.nsfw_content_detected
+    return result
 
 
 def ready_results(batch: Batch, asked: RequestList) -> list[dict[str, Any]]:

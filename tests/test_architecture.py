@@ -23,7 +23,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "client": ({"__init__", "api"}, {"requests", "urllib3", "tenacity", "aiohttp"}),
     "exceptions": ({"api"}, AIRFLOW),
     "results": ({"api", "exceptions"}, AIRFLOW),
-    "hooks": ({"__init__", "api", "client", "exceptions", "results"}, AIRFLOW | {"tenacity"}),
+    "submit_errors": ({"api", "exceptions"}, set()),
+    "hooks": (
+        {"__init__", "api", "client", "exceptions", "results", "submit_errors"},
+        AIRFLOW | {"tenacity"},
+    ),
+    "retry_policy": ({"exceptions"}, AIRFLOW),
     "ending": ({"api", "results"}, AIRFLOW),
     "triggers": ({"api", "client", "exceptions", "results", "hooks", "ending"}, AIRFLOW),
     "storage": (
@@ -49,6 +54,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "storage",
             "links",
             "lineage",
+            "submit_errors",
         },
         AIRFLOW | {"pendulum"},
     ),

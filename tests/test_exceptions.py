@@ -11,6 +11,7 @@ from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.api.replies import Failed, Ready, Refused, TimedOut, Unavailable, Verdict
 from airflow_provider_dreambooth.exceptions import (
     DreamboothError,
+    DreamboothGenerationFailed,
     DreamboothJobFailed,
     DreamboothKeyRefused,
     DreamboothPermanentError,
@@ -71,7 +72,13 @@ def test_one_failure(kind, cls):
 @pytest.mark.parametrize("cls", TREE, ids=lambda cls: cls.__name__)
 def test_what_airflow_does_with_it(cls):
     no_retry = issubclass(cls, (AirflowFailException, AirflowSensorTimeout))
-    hopeful = {DreamboothTransientError, DreamboothRateLimited, DreamboothUnavailable, DreamboothSaveError}
+    hopeful = {
+        DreamboothTransientError,
+        DreamboothRateLimited,
+        DreamboothUnavailable,
+        DreamboothSaveError,
+        DreamboothGenerationFailed,
+    }
     assert no_retry == (cls not in hopeful | {DreamboothError})
     assert issubclass(cls, AirflowSensorTimeout) == (cls is DreamboothTimeout)
     if not no_retry:  # else a deferred sensor with soft_fail would skip where a poking one fails

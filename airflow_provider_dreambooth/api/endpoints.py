@@ -19,11 +19,16 @@ MAX_MODEL_LIST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Call:
-    """One request: the path below the base URL, and the body beside the key."""
+    """
+    One request: the path below the base URL, and the body beside the key.
+
+    :param least_timeout: seconds to wait for the reply if the connection would wait less.
+    """
 
     path: str
     body: Mapping[str, Any] = field(default_factory=dict)
     max_reply_bytes: int = MAX_REPLY_BYTES
+    least_timeout: float = 0.0
 
     def encode(self, api_key: str) -> bytes:
         """Make the JSON body. It holds the key: never log it."""

@@ -71,12 +71,17 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """No usable answer this time: asking again makes sense. ``retry_after`` is in seconds."""
+    """
+    No usable answer this time: asking again makes sense. ``retry_after`` is in seconds.
+
+    ``sent``: the request may have reached the service. Only for ``network`` can it be false.
+    """
 
     kind: Literal["rate_limited", "queue_full", "server_error", "unreadable", "network"]
     message: str
     http_status: int | None = None
     retry_after: float | None = None
+    sent: bool = True
 
     @property
     def for_load(self) -> bool:
@@ -123,7 +128,7 @@ def parse_document(
     if status == "processing":
         return Pending(
             message=text,
-            request_id=_id(document.get("id")) or _id(document.get("request_id")),
+            request_id=read_id(document.get("id")) or read_id(document.get("request_id")),
             eta=read_eta(document.get("eta")),
             meta=read_meta(document),
         )
@@ -202,9 +207,9 @@ def _success(document: Mapping[str, Any]) -> Outcome:
         return Failed("no_output", "the service says success but gives no picture link")
     if len(links) > MAX_OUTPUTS:
         return Failed("no_output", f"the reply holds {len(links)} links; at most {MAX_OUTPUTS} are accepted")
-    good = tuple(link for link in links if _is_link(link))
+    good = tuple(link for link in links if is_link(link))
     if len(good) < len(links):
-        bad = next(link for link in links if not _is_link(link))
+        bad = next(link for link in links if not is_link(link))
         return Failed(
             "no_output",
             f"{len(links) - len(good)} of {len(links)} outputs are no http(s) links, "
@@ -215,13 +220,14 @@ def _success(document: Mapping[str, Any]) -> Outcome:
     nsfw = document.get("nsfw_content_detected")
     return Ready(
         output=good,
-        proxy_links=tuple(filter(_is_link, proxies[:MAX_OUTPUTS])) if isinstance(proxies, list) else (),
+        proxy_links=tuple(filter(is_link, proxies[:MAX_OUTPUTS])) if isinstance(proxies, list) else (),
         nsfw_content_detected=wording.plain(nsfw, 1) if isinstance(nsfw, (bool, list)) else None,
         meta=read_meta(document),
     )
 
 
-def _is_link(value: object) -> bool:
+def is_link(value: object) -> bool:
+    """Tell whether something is a link that a picture may have."""
     if not isinstance(value, str) or len(value) > 4096 or not value.isprintable() or " " in value:
         return False
     try:
@@ -231,7 +237,8 @@ def _is_link(value: object) -> bool:
         return False
 
 
-def _id(value: object) -> str | None:
+def read_id(value: object) -> str | None:
+    """Read a request id, which is a number or a text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     return wording.one_line(value, 128) or None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,17 @@ from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, use
 CHUNK = 1 << 16
 _turn = threading.Lock()
 """Over the paces, which all threads of this process share."""
+
+
+class _Body(io.BytesIO):
+    """The body of a request, which knows whether any of it may have left for the service."""
+
+    sent = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Give the next bytes: the connection is there, and its head is on the way."""
+        self.sent = True
+        return super().read(size)
 
 
 class Client:
@@ -51,43 +63,58 @@ class Client:
         answer = self.send(FETCHES[self.config.api_version](request_id))
         return answer.outcome() if isinstance(answer, Answer) else answer
 
+    def submit(self, call: Call) -> Answer | Refused | Unavailable:
+        """
+        Make one call that is billed, over a connection of its own.
+
+        A connection that was idle may have been closed by the service just now: then nobody could tell
+        whether the request arrived.
+        """
+        fresh = Client(self.config)
+        try:
+            return fresh.send(call)
+        finally:
+            fresh.close()
+
     def send(self, call: Call) -> Answer | Refused | Unavailable:
         """Make one call, without repeating it; what keeps a reply from coming is an outcome too."""
         conversation = exchange(self.config, call)
         url = next(conversation)
+        body = _Body()
         try:
             while True:
-                url = conversation.send(self._post(url, call))
+                body = _Body(call.encode(self.config.api_key))
+                url = conversation.send(self._post(url, call, body))
         except StopIteration as end:
             result: Answer | Refused | Unavailable = end.value
             return result
         except (requests.RequestException, OSError, ValueError) as error:  # ValueError: of an address
-            return Unavailable("network", self._explain(error))
+            return Unavailable("network", self._explain(error, call), sent=body.sent)
 
-    def _post(self, url: str, call: Call) -> RawReply:
+    def _post(self, url: str, call: Call, body: _Body) -> RawReply:
         self._wait_for_turn()
-        proxy = self.config.proxy
+        proxy, timeout = self.config.proxy, self._timeout(call)
         with (
-            at_most(self.config.connect_timeout + self.config.timeout),
+            at_most(self.config.connect_timeout + timeout),
             self._session.post(
                 url,
-                data=call.encode(self.config.api_key),
-                timeout=(self.config.connect_timeout, self.config.timeout),
+                data=body,
+                timeout=(self.config.connect_timeout, timeout),
                 verify=self.config.verify,
                 proxies={"http": proxy, "https": proxy} if proxy else None,
                 allow_redirects=False,
                 stream=True,
             ) as response,
         ):
-            body: bytes | None = b""
+            reply: bytes | None = b""
             for chunk in response.iter_content(CHUNK):
-                body = (body or b"") + chunk
-                if len(body) > call.max_reply_bytes:
-                    body = None
+                reply = (reply or b"") + chunk
+                if len(reply) > call.max_reply_bytes:
+                    reply = None
                     break
             return RawReply(
                 response.status_code,
-                body,
+                reply,
                 time.time(),
                 location=response.headers.get("Location"),
                 retry_after=response.headers.get("Retry-After"),
@@ -105,7 +132,10 @@ class Client:
         size = self.config.max_connections
         return BoundedAdapter(pool_connections=4, pool_maxsize=size, pool_block=True, max_retries=0)
 
-    def _explain(self, error: Exception) -> str:
+    def _timeout(self, call: Call) -> float:
+        return max(self.config.timeout, call.least_timeout)
+
+    def _explain(self, error: Exception, call: Call) -> str:
         place = self.config.base_url
         match error:
             case requests.exceptions.ProxyError():
@@ -115,7 +145,7 @@ class Client:
             case requests.ConnectTimeout():
                 return f"no connection to {place} within {self.config.connect_timeout:g} seconds"
             case requests.ReadTimeout():
-                return f"no reply from {place} within {self.config.timeout:g} seconds"
+                return f"no reply from {place} within {self._timeout(call):g} seconds"
             case requests.ConnectionError():
                 return f"the connection to {place} failed: {self._root_cause(error)}"
             case ValueError():  # it may quote a proxy's password

@@ -3,34 +3,24 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-
-from airflow.providers.common.compat.sdk import BaseHook
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import MODEL_LIST, SYSTEM_LOAD, Call
 from airflow_provider_dreambooth.api.exchange import Answer
-from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY, PollPolicy
+from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.replies import Failed, Outcome, Pending, Ready, Refused, Unavailable
-from airflow_provider_dreambooth.client.config import ClientConfig
 from airflow_provider_dreambooth.exceptions import DreamboothInputError, RequestFailure, error_for
-from airflow_provider_dreambooth.hooks.connection import read_connection
+from airflow_provider_dreambooth.hooks.generating import GeneratingHook
 from airflow_provider_dreambooth.results import error_of, read_request_ids, results_for
 
 if TYPE_CHECKING:
-    # Imported where it is used: each parsing of a DAG would pay for requests, which only a task needs.
     from airflow_provider_dreambooth.client.sync import Client
 
-ATTEMPTS = 3
-T = TypeVar("T")
 
-
-class DreamboothHook(BaseHook):
+class DreamboothHook(GeneratingHook):
     """
     Talk to the Stable Diffusion API (ModelsLab) with the key of an Airflow connection.
 
@@ -46,11 +36,7 @@ class DreamboothHook(BaseHook):
     hook_name = "Stable Diffusion API (Dreambooth)"
 
     def __init__(self, dreambooth_conn_id: str = default_conn_name, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dreambooth_conn_id = dreambooth_conn_id
-        self._client: Client | None = None
-        self._retired: list[Client] = []
-        self._lock = threading.Lock()
+        super().__init__(dreambooth_conn_id, **kwargs)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -63,32 +49,6 @@ class DreamboothHook(BaseHook):
                 "extra": '{"api_version": "v4", "timeout": 30}',
             },
         }
-
-    def get_conn(self) -> Client:
-        """
-        Return the session with the service, opened at the first call.
-
-        :raises DreamboothConnectionError: if the connection has no key or holds a bad value.
-        """
-        if self._client is None:
-            self._client = _open(read_connection(self.dreambooth_conn_id, self.get_connection))
-        return self._client
-
-    def close(self) -> None:
-        """Close the session; the next call opens a new one and looks the connection up again."""
-        for client in (self._client, *self._retired):
-            if client is not None:
-                client.close()
-        self._client = None
-        self._retired.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def fetch(self, request_id: int | str) -> Outcome:
         """
@@ -104,7 +64,7 @@ class DreamboothHook(BaseHook):
         asked = read_request_ids(request_id)
         if not asked.single:
             raise DreamboothInputError("fetch() takes one request id; wait() takes a list. Nothing was sent.")
-        return self._patiently(lambda: self._fetch_once(asked.order[0]))
+        return self._patiently(lambda: self.look_once(asked.order[0]))
 
     def wait(
         self,
@@ -118,7 +78,8 @@ class DreamboothHook(BaseHook):
 
         :param request_id: an id, a list of ids, or what a generation task returned.
         :param timeout: seconds from now to the deadline; each request is looked at once more then.
-        :param policy: how patiently to ask; see :class:`~airflow_provider_dreambooth.api.polling.PollPolicy`.
+        :param policy: how patiently to ask; see
+            :class:`~airflow_provider_dreambooth.api.polling.PollPolicy`.
         :return: for one id a dict with ``request_id``, ``status`` and ``output`` (the links); for a list,
             a list of these in the order given.
         :raises DreamboothError: the class tells what a retry does; see
@@ -150,7 +111,7 @@ class DreamboothHook(BaseHook):
         """
         from airflow_provider_dreambooth.client.sync import look
 
-        look(batch, self._fetch_once, most=self.get_conn().config.max_connections, until=until)
+        look(batch, self.look_once, most=self.get_conn().config.max_connections, until=until)
 
     def system_load(self) -> dict[str, Any]:
         """
@@ -178,7 +139,7 @@ class DreamboothHook(BaseHook):
         """Check host and key for the "Test" button, by asking for a request that cannot be: not billed."""
         try:
             place = self.get_conn().config.base_url
-            outcome = self._fetch_once("0")
+            outcome = self.look_once("0")
         except ValueError as error:
             return False, str(error)
         finally:
@@ -204,26 +165,9 @@ class DreamboothHook(BaseHook):
     def _fetch_once(self, request_id: str) -> Outcome:
         return self._with_fresh_key(lambda client: client.fetch(request_id))
 
-    def _with_fresh_key(self, ask: Callable[[Client], T]) -> T:
-        """Ask; if the key is refused, look the connection up once more: it may have been changed."""
-        client = self.get_conn()
-        result = ask(client)
-        if isinstance(result, Refused) and result.kind == "key_refused":
-            renewed = self._renewed(client)
-            if renewed is not client:
-                return ask(renewed)
-        return result
-
-    def _renewed(self, refused: Client) -> Client:
-        with self._lock:  # several threads of one look may have been refused at once
-            if self._client is refused and not refused.key_is_current:
-                config = read_connection(self.dreambooth_conn_id, self.get_connection)
-                if config == refused.config:
-                    refused.key_is_current = True
-                else:
-                    self._retired.append(refused)
-                    self._client = _open(config)
-            return self.get_conn()
+    def look_once(self, request_id: str) -> Outcome:
+        """Ask once for the pictures of one request."""
+        return self._with_fresh_key(lambda client: client.fetch(request_id))
 
     def _document(self, call: Call, is_it: Callable[[Any], bool]) -> Any:
         def ask(client: Client) -> Any:
@@ -240,25 +184,3 @@ class DreamboothHook(BaseHook):
             document = Unavailable("unreadable", "the reply is not what this endpoint is documented to give")
         found = RequestFailure(call.path, document.kind, document.message)
         raise error_for([found], conn_id=self.dreambooth_conn_id, total=1)
-
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        result: T = Retrying(
-            retry=retry_if_result(lambda outcome: isinstance(outcome, Unavailable)),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=_wait_as_told,
-            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
-        )(ask)
-        return result
-
-
-def _open(config: ClientConfig) -> Client:
-    from airflow_provider_dreambooth.client.sync import Client
-
-    return Client(config)
-
-
-def _wait_as_told(state: RetryCallState) -> float:
-    """Wait as long as the service asked for, at least a second, doubling."""
-    outcome = state.outcome.result() if state.outcome else None
-    told = outcome.retry_after if isinstance(outcome, Unavailable) else None
-    return max(2.0 ** (state.attempt_number - 1), min(told or 0.0, MAX_SERVER_DELAY))

@@ -18,9 +18,14 @@ from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.execution_time.comms import SetXCom
 from airflow.sdk.execution_time.supervisor import set_supervisor_comms
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_dreambooth.triggers.dreambooth import DreamboothFetchTrigger
+from airflow_provider_dreambooth.triggers.pause import DreamboothPauseTrigger
+
+TRIGGERS = {
+    f"{cls.__module__}.{cls.__qualname__}": cls for cls in (DreamboothFetchTrigger, DreamboothPauseTrigger)
+}
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +46,16 @@ class TaskInstance:
     run_id: str = "by_hand"
     map_index: int = -1
     is_mapped: bool = False
+    max_tries: int = 0
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_rescheduled: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = through_json(value)
+
+    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+        assert (task_ids, map_indexes) == (self.task_id, self.map_index)
+        return self.xcoms.get(key)
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         return self.first_rescheduled
@@ -88,12 +98,22 @@ class Ended:
     events: list[Any]
 
 
-def run_task(make_task: Callable[[], Any], *, state_store: bool = True, try_number: int = 1) -> Ended:
-    """Run a task to its end, through every deferral and reschedule, each on a task object of its own."""
-    ti = TaskInstance(try_number)
+def run_task(
+    make_task: Callable[[], Any],
+    *,
+    state_store: bool | StateStore = True,
+    try_number: int = 1,
+    max_tries: int = 0,
+) -> Ended:
+    """
+    Run a task to its end, through every deferral and reschedule, each on a task object of its own.
+
+    :param state_store: whether this Airflow has one, or what an earlier try left in it.
+    """
+    ti = TaskInstance(try_number, max_tries=max_tries)
     context: dict[str, Any] = {"ti": ti}
-    if state_store:
-        context["task_state_store"] = StateStore()
+    if state_store is not False:
+        context["task_state_store"] = StateStore() if state_store is True else state_store
     events: list[Any] = []
     step: Callable[[], Any] = partial(_execute, make_task, context)
     while True:
@@ -101,8 +121,7 @@ def run_task(make_task: Callable[[], Any], *, state_store: bool = True, try_numb
             return Ended(through_json(step()), None, ti.xcoms, len(events), events)
         except TaskDeferred as deferred:
             classpath, kwargs = deferred.trigger.serialize()
-            assert classpath == "airflow_provider_dreambooth.triggers.dreambooth.DreamboothFetchTrigger"
-            trigger = DreamboothFetchTrigger(**through_json(kwargs))
+            trigger = TRIGGERS[classpath](**through_json(kwargs))
             trigger.task_instance = ti  # type: ignore[assignment]
             with set_supervisor_comms(Triggerer(ti)):
                 event = asyncio.run(_only(trigger))
@@ -129,7 +148,7 @@ async def only_event(trigger: DreamboothFetchTrigger) -> Any:
     return (await _only(trigger)).payload
 
 
-async def _only(trigger: DreamboothFetchTrigger) -> TriggerEvent:
+async def _only(trigger: BaseTrigger) -> TriggerEvent:
     [event] = [event async for event in trigger.run()]
     assert isinstance(event, TriggerEvent)
     return event

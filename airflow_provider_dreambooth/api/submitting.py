@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of a submit, and whether it may be sent once more: :meth:`Attempts.judge`.
+
+A submit is billed, and the service has no key by which it would know a repetition. So it is repeated only
+if it certainly was not accepted: it did not reach the service, or the service refused it for load. Whatever
+else went wrong is *unknown*: that is the user's to decide.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from airflow_provider_dreambooth.api import wording
+from airflow_provider_dreambooth.api.exchange import Answer
+from airflow_provider_dreambooth.api.polling import MAX_SERVER_DELAY
+from airflow_provider_dreambooth.api.replies import (
+    Failed,
+    Outcome,
+    Pending,
+    Ready,
+    Refused,
+    Unavailable,
+    is_link,
+    read_id,
+)
+from airflow_provider_dreambooth.api.request_ids import REQUEST_ID
+
+RELOAD_SECONDS = 120.0
+""""It takes 2 minutes to reload" a model, says the service's documentation."""
+_RELOAD_PATIENCE = 600.0
+"""Seconds after the reload for which "model not found" is taken as "not yet"."""
+_RELOAD_POLL = 30.0
+_ATTEMPTS = 3
+_LOAD_DELAY = 30.0
+"""Seconds, if the service does not say: what it asks for where it says."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """
+    The service took the submit, and bills it.
+
+    :param eta: seconds, as the service estimates; None if it does not say, or if the pictures are there.
+    :param output: the links, if the pictures are there.
+    :param future_links: where the service expects to put them.
+    """
+
+    request_id: str
+    eta: float | None = None
+    meta: Any = None
+    output: tuple[str, ...] = ()
+    nsfw_content_detected: Any = None
+    future_links: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Make JSON primitives of it."""
+        stored = asdict(self)
+        return stored | {"output": list(self.output), "future_links": list(self.future_links)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Accepted:
+        """Read back :meth:`to_dict`, ignoring what another version knows."""
+        known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
+        links = {name: tuple(known.get(name) or ()) for name in ("output", "future_links")}
+        return cls(**known | links)
+
+
+def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
+    """Read the reply to a submit; one that is accepted without an id stays the outcome that it looks like."""
+    if not isinstance(answer, Answer):
+        return answer
+    outcome = answer.outcome()
+    document = answer.json()
+    if not isinstance(document, Mapping) or not isinstance(outcome, Ready | Pending):
+        return outcome
+    request_id = read_id(document.get("id")) or read_id(document.get("request_id"))
+    if request_id is None or not REQUEST_ID.fullmatch(request_id):
+        return outcome
+    links = document.get("future_links")
+    return Accepted(
+        request_id,
+        eta=outcome.eta if isinstance(outcome, Pending) else None,
+        meta=outcome.meta,
+        output=outcome.output if isinstance(outcome, Ready) else (),
+        nsfw_content_detected=outcome.nsfw_content_detected if isinstance(outcome, Ready) else None,
+        future_links=tuple(filter(is_link, links[:4])) if isinstance(links, list) else (),
+    )
+
+
+def read_reload(answer: Answer | Refused | Unavailable) -> str | Failed | Refused | Unavailable:
+    """
+    Read the reply to ``model_reload``: what the service says, or why it will not.
+
+    Its form is not documented, so any JSON object that is no error is taken for a yes.
+    """
+    if not isinstance(answer, Answer):
+        return answer
+    document, outcome = answer.json(), answer.outcome()
+    if isinstance(document, Mapping) and answer.http_status < 400:
+        status = wording.one_line(document.get("status")).lower()
+        if status not in ("error", "failed"):
+            return wording.message_of(document)[1] or status or "nothing more"
+    if isinstance(outcome, Ready | Pending):  # an HTTP error that says "success"
+        return Unavailable("unreadable", f"HTTP {answer.http_status}", answer.http_status)
+    return outcome
+
+
+@dataclass(frozen=True)
+class SubmitPolicy:
+    """
+    How far a user lets a submit be repeated.
+
+    :param queue_timeout: seconds from the first attempt for which a refusal for load is waited out.
+    :param retry_unknown: repeat also what may have been accepted; it may be billed twice.
+    :param reload_model: have a model loaded that the service does not find.
+    """
+
+    queue_timeout: float = 0.0
+    retry_unknown: bool = False
+    reload_model: bool = False
+
+
+@dataclass(frozen=True)
+class Again:
+    """Submit again after so many seconds. ``reload``: but first have the model loaded."""
+
+    seconds: float
+    why: str
+    reload: bool = False
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """
+    Do not submit again.
+
+    ``refused``: the service will not, whoever asks. ``queue``: it was too busy for too long. ``unreached``:
+    nothing arrived there. ``failed``: it took the request and could not do it. ``unknown``: it may have
+    taken it.
+    """
+
+    kind: Literal["refused", "queue", "unreached", "failed", "unknown"]
+    outcome: Outcome
+
+
+@dataclass
+class Attempts:
+    """
+    The attempts at one submit so far; JSON primitives all of it.
+
+    :param began: epoch seconds of the first.
+    :param seed: spreads those who were refused together; the same for the same task.
+    """
+
+    began: float
+    seed: str = ""
+    for_load: int = 0
+    unreached: int = 0
+    unknown: int = 0
+    reloaded_at: float | None = None
+
+    def judge(
+        self, outcome: Accepted | Outcome, now: float, policy: SubmitPolicy
+    ) -> Accepted | Again | GivenUp:
+        """
+        Say what follows from the outcome of one attempt.
+
+        :param now: epoch seconds at which it arrived.
+        """
+        match outcome:
+            case Accepted():
+                return outcome
+            case Refused(kind="model_not_found") if policy.reload_model:
+                return self._reload(outcome, now)
+            case Refused():
+                return GivenUp("refused", outcome)
+            case Failed():
+                return GivenUp("failed", outcome)
+            case Unavailable(for_load=True):
+                return self._wait_for_room(outcome, now, policy)
+            case Unavailable(sent=False):
+                self.unreached += 1
+                if self.unreached >= _ATTEMPTS:
+                    return GivenUp("unreached", outcome)
+                return Again(2.0**self.unreached, outcome.message)
+            case Ready() | Pending() | Unavailable():
+                self.unknown += 1
+                if not policy.retry_unknown or self.unknown >= _ATTEMPTS:
+                    return GivenUp("unknown", outcome)
+                # The service takes an identical request within 30 seconds for spam.
+                return Again(_LOAD_DELAY * self._spread(self.unknown), "it is not known what became of it")
+
+    def _reload(self, outcome: Refused, now: float) -> Again | GivenUp:
+        if self.reloaded_at is None:
+            self.reloaded_at = now
+            return Again(RELOAD_SECONDS, outcome.message, reload=True)
+        if now - self.reloaded_at < _RELOAD_PATIENCE:
+            return Again(_RELOAD_POLL, outcome.message)
+        return GivenUp("refused", outcome)
+
+    def _wait_for_room(self, outcome: Unavailable, now: float, policy: SubmitPolicy) -> Again | GivenUp:
+        """Wait as long as told, longer each time; what was refused together does not come back together."""
+        until = self.began + policy.queue_timeout
+        if now >= until:
+            return GivenUp("queue", outcome)
+        self.for_load += 1
+        told = _LOAD_DELAY if outcome.retry_after is None else outcome.retry_after
+        longer = max(told, 0.1) * 1.5 ** min(self.for_load - 1, 8)
+        delay = min(longer, max(told, MAX_SERVER_DELAY)) * self._spread(self.for_load)
+        return Again(min(delay, until - now), outcome.message)
+
+    def _spread(self, attempt: int) -> float:
+        """Give a factor from 1 to 2, the same every time."""
+        return 1.0 + zlib.crc32(f"{self.seed}#{attempt}".encode()) / 0xFFFFFFFF
+
+    def to_dict(self) -> dict[str, Any]:
+        """Make JSON primitives of it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Attempts:
+        """Read back :meth:`to_dict`, ignoring what another version knows."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{key: value for key, value in stored.items() if key in known})
