@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -157,6 +158,13 @@ def test_every_file_names_its_licence():
         first, *others = path.read_text().splitlines()
         line = others[0] if first.startswith("#!") else first
         assert line == "# SPDX-License-Identifier: Apache-2.0", path
+
+
+def test_every_rule_that_is_ignored_says_why():
+    settings = (ROOT / "pyproject.toml").read_text()
+    ignored = re.findall(r'^    "[A-Z]+\d*",(.*)$', settings, re.MULTILINE)
+    assert len(ignored) > 20
+    assert all(re.fullmatch(r" *# \S.+", reason) for reason in ignored)
 
 
 def swallows(handler: ast.ExceptHandler) -> bool:
