@@ -68,7 +68,10 @@ class Sandbox:
     # -- running
 
     def start(self) -> Self:
-        """Start serving. :raises OSError: if the port is taken."""
+        """Start serving.
+
+        :raises OSError: if the port is taken.
+        """
         with self._switch:
             if self._thread is not None:
                 raise RuntimeError("The sandbox is running already.")
@@ -181,7 +184,10 @@ class Sandbox:
         self._service.script(endpoint, replies)
 
     def finish(self, request_id: int | str) -> None:
-        """Make a request ready now. :raises KeyError: for an unknown id."""
+        """Make a request ready now.
+
+        :raises KeyError: for an unknown id.
+        """
         self._service.jobs[str(request_id)].finish()
 
     # -- what it saw
