@@ -8,9 +8,10 @@ Links are told without their query, which may be a signature.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context
@@ -39,7 +40,7 @@ def add_asset_events(
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
             for picture in saved[:MOST_ASSETS]:
-                context["outlet_events"][outlet].add(Asset(picture.uri), extra=_extra(picture))
+                context["outlet_events"][outlet].add(Asset(_ascii(picture.uri)), extra=_extra(picture))
             if len(saved) > MOST_ASSETS:
                 log.warning(
                     "The first %s of %s pictures are added to %s as assets", MOST_ASSETS, len(saved), outlet
@@ -55,8 +56,8 @@ def collect(task: Any, saved: Sequence[SavedPicture]) -> None:
     collector = get_hook_lineage_collector()
     for picture in saved:
         if picture.source_url.startswith("http"):
-            collector.add_input_asset(context=task, uri=picture.source_url)
-        collector.add_output_asset(context=task, uri=picture.uri)
+            collector.add_input_asset(context=task, uri=_ascii(picture.source_url))
+        collector.add_output_asset(context=task, uri=_ascii(picture.uri))
 
 
 def openlineage(saved: Sequence[SavedPicture]) -> OperatorLineage[Any, Any]:
@@ -98,6 +99,11 @@ def dataset_of(uri: str) -> tuple[str, str]:
         return "file", parts.path
     path = parts.path if parts.scheme in ("http", "https") else parts.path.lstrip("/")
     return f"{parts.scheme}://{parts.netloc}", path
+
+
+def _ascii(uri: str) -> str:
+    """Escape what Airflow 2 takes in no asset's URI; what is saved must not fail for it."""
+    return re.sub(r"[^\x00-\x7f]+", lambda found: quote(found[0]), uri)
 
 
 def _extra(picture: SavedPicture) -> dict[str, Any]:

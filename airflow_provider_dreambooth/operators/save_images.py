@@ -8,21 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    BaseOperator,
-    Context,
-    ObjectStoragePath,
-    conf,
-)
+from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, conf
 
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
 from airflow_provider_dreambooth.client.config import ClientConfig
-from airflow_provider_dreambooth.exceptions import (
-    DreamboothInputError,
-    DreamboothSaveError,
-)
+from airflow_provider_dreambooth.exceptions import DreamboothInputError, DreamboothSaveError
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.lineage import add_asset_events, collect, openlineage
 from airflow_provider_dreambooth.results import error_of, read_request_ids, ready_results
@@ -30,8 +22,7 @@ from airflow_provider_dreambooth.storage import (
     Picture,
     PictureFailure,
     SavedPicture,
-    check_contact_sheet,
-    read_manifest,
+    check_folder,
     save_pictures,
     write_manifest,
 )
@@ -42,7 +33,6 @@ from airflow_provider_dreambooth.storage.names import picture_names
 from airflow_provider_dreambooth.storage.passing import judge_links, link_entry
 from airflow_provider_dreambooth.storage.provenance import day_of, provenance_of
 from airflow_provider_dreambooth.storage.saving import Verification
-from airflow_provider_dreambooth.storage.store import Store
 from airflow_provider_dreambooth.waiting import (
     begin,
     check_at_least,
@@ -56,6 +46,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 MANIFEST_KEY = "manifest"
+_LINKS_KEPT = "All links are in XCom 'ready'."
 DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
 """Seconds; that of every sensor."""
 
@@ -168,7 +159,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         batch = begin(context, asked, timeout=timeout, policy=policy)
         with keeping_ready(context, batch, asked):
             if folder:  # what cannot be used is told before anybody waits for it
-                Store(folder).probe(overwrite=self.overwrite)
+                self._check(folder, ready=bool(ready_results(batch, asked)))
             if self.deferrable:
                 look_then_defer(self, batch, self.dreambooth_conn_id)
             elif batch.waiting:
@@ -251,8 +242,17 @@ class DreamboothSaveImagesOperator(BaseOperator):
             )
         if error:
             raise_keeping_ready(context, batch, asked, error)
-        add_asset_events(context, self.outlets, self._saved, self.log)
+        if self._saved:
+            add_asset_events(context, self.outlets, self._saved, self.log)
         return kept
+
+    def _check(self, folder: ObjectStoragePath, *, ready: bool) -> None:
+        """Find what stands in the way at the destination before anything is waited for or downloaded."""
+        try:
+            check_folder(folder, overwrite=self.overwrite, with_contact_sheet=self.contact_sheet)
+        except DreamboothSaveError as error:
+            kept = f" {_LINKS_KEPT}" if ready else ""
+            raise DreamboothSaveError(f"{error}. Nothing was downloaded.{kept}") from None
 
     def _date(self, context: Context) -> str:
         return day_of(context["dag_run"]) if "{date}" in self.name else ""
@@ -266,14 +266,11 @@ class DreamboothSaveImagesOperator(BaseOperator):
         *,
         allow_private: bool,
     ) -> tuple[list[str], list[PictureFailure], DreamboothSaveError | None]:
-        Store(folder).probe(overwrite=self.overwrite)
-        read_manifest(folder)  # what could not be replaced there is told before downloading
-        if self.contact_sheet:
-            check_contact_sheet(folder)
+        self._check(folder, ready=True)
         try:
             picture_names(pictures, self.name, date=self._date(context))
         except ValueError as error:
-            raise DreamboothInputError(f"{error}. Nothing was downloaded.") from None
+            raise DreamboothInputError(f"{error}. Nothing was downloaded. {_LINKS_KEPT}") from None
         report = save_pictures(
             pictures,
             folder,
@@ -299,7 +296,11 @@ class DreamboothSaveImagesOperator(BaseOperator):
         try:
             if manifest:
                 uri = write_manifest(
-                    folder, report.saved, with_contact_sheet=self.contact_sheet, log=self.log
+                    folder,
+                    report.saved,
+                    with_contact_sheet=self.contact_sheet,
+                    overwrite=self.overwrite,
+                    log=self.log,
                 )
                 self.log.info("The manifest is %s", uri)
         except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from airflow_provider_dreambooth.storage.links import check_link
-from airflow_provider_dreambooth.storage.manifest import check_contact_sheet, read_manifest, write_manifest
+from airflow_provider_dreambooth.storage.manifest import check_folder, read_manifest, write_manifest
 from airflow_provider_dreambooth.storage.records import Picture, PictureFailure, SavedPicture, SaveReport
 from airflow_provider_dreambooth.storage.saving import save_pictures
 
@@ -13,7 +13,7 @@ __all__ = [
     "PictureFailure",
     "SaveReport",
     "SavedPicture",
-    "check_contact_sheet",
+    "check_folder",
     "check_link",
     "read_manifest",
     "save_pictures",

@@ -17,7 +17,8 @@ import logging
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,28 +46,35 @@ Key = tuple[str, int]
 Entry = Mapping[str, Any]
 
 
+def check_folder(destination: ObjectStoragePath, *, overwrite: bool, with_contact_sheet: bool) -> None:
+    """
+    Look whether pictures and manifest can be saved there, before anybody waits or downloads for it.
+
+    :param overwrite: a store that lets nothing be read will do.
+    :raises DreamboothSaveError: if it cannot be used, or if something else is there under a name of ours.
+    """
+    store = Store(destination)
+    store.probe(overwrite=overwrite)
+    with _reading(store) as folder:
+        try:
+            folder.read(MANIFEST)
+            found = folder.bytes_of(SHEET) if with_contact_sheet else None
+        except StoreFailed as failed:
+            if not (failed.refused and overwrite):
+                raise
+            return
+        if found is not None and not is_contact_sheet(found):
+            raise _foreign(store.uri(SHEET), "it is no contact sheet of this package")
+
+
 def read_manifest(destination: ObjectStoragePath) -> list[dict[str, Any]]:
     """
     Read the entries of a folder's ``manifest.json``; none if there is no such object.
 
-    Calling it before pictures are saved finds a file that :func:`write_manifest` would refuse to replace.
-
     :raises DreamboothSaveError: if the object is no manifest that this version understands, or not readable.
     """
-    with tempfile.TemporaryDirectory(prefix="dreambooth-") as folder:
-        return list(_Folder(Store(destination), Path(folder)).read(MANIFEST).get("pictures", []))
-
-
-def check_contact_sheet(destination: ObjectStoragePath) -> None:
-    """
-    Look whether an ``index.html`` is there that is none of ours.
-
-    :raises DreamboothSaveError: if so, or if it cannot be read.
-    """
-    with tempfile.TemporaryDirectory(prefix="dreambooth-") as folder:
-        found = _Folder(Store(destination), Path(folder)).bytes_of(SHEET)
-        if found is not None and not is_contact_sheet(found):
-            raise _foreign(Store(destination).uri(SHEET), "it is no contact sheet")
+    with _reading(Store(destination)) as folder:
+        return list(folder.read(MANIFEST).get("pictures", []))
 
 
 def write_manifest(
@@ -74,6 +82,7 @@ def write_manifest(
     saved: Iterable[SavedPicture],
     *,
     with_contact_sheet: bool = False,
+    overwrite: bool = False,
     log: logging.Logger | Any,
 ) -> str:
     """
@@ -83,24 +92,31 @@ def write_manifest(
     the same, the picture that was saved last takes the place of the other.
 
     :param with_contact_sheet: also write ``index.html``, which shows the newest pictures.
+    :param overwrite: where the store lets nothing be read, leave the part for a task that may read it.
     :raises DreamboothSaveError: if it cannot be written, or if something else is there: that stays as it is.
     """
     saved = list(saved)
     store = Store(destination)
     with tempfile.TemporaryDirectory(prefix="dreambooth-") as scratch:
-        folder = _Folder(store, Path(scratch))
-        folder.add_part(
-            [picture.to_dict() for picture in saved],
-            {picture.sha256: picture.thumbnail for picture in saved if picture.thumbnail},
-        )
-        for number in range(_ROUNDS):
-            parts = folder.parts()
-            entries = folder.merge(parts)
-            if with_contact_sheet:
-                folder.write_contact_sheet(entries, parts)
-            if folder.parts() == parts:
+        folder, part = _Folder(store, Path(scratch)), None
+        try:
+            part = folder.add_part(
+                [picture.to_dict() for picture in saved],
+                {picture.sha256: picture.thumbnail for picture in saved if picture.thumbnail},
+            )
+            if folder.bring_up_to_date(with_contact_sheet=with_contact_sheet):
                 return store.uri(MANIFEST)
-            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**number)))  # noqa: S311 - spreads writers, hides nothing
+        except StoreFailed as failed:
+            if not (part and failed.refused and overwrite):
+                raise DreamboothSaveError(f"the manifest is not written: {failed}") from None
+            log.warning(
+                "%s is not brought up to date: %s. Nothing is lost: the entries are in %s, and the next task "
+                "that saves there and may read adds them",
+                store.uri(MANIFEST),
+                failed,
+                store.uri(part),
+            )
+            return store.uri(part)
     log.warning(
         "%s may lack entries of tasks that write at the same time. Nothing is lost: they are in %s, and the "
         "next task that saves there adds them",
@@ -108,6 +124,15 @@ def write_manifest(
         store.uri(PARTS),
     )
     return store.uri(MANIFEST)
+
+
+@contextmanager
+def _reading(store: Store) -> Iterator[_Folder]:
+    with tempfile.TemporaryDirectory(prefix="dreambooth-") as scratch:
+        try:
+            yield _Folder(store, Path(scratch))
+        except StoreFailed as failed:
+            raise DreamboothSaveError(f"what may be there already cannot be read: {failed}") from None
 
 
 class _Folder:
@@ -118,15 +143,8 @@ class _Folder:
         self._local = scratch / "object"
         self._read: dict[str, Mapping[str, Any]] = {}
 
-    def parts(self) -> list[str]:
-        """Name the parts, the oldest first."""
-        try:
-            return sorted(name for name in self._store.names(PARTS) if name.endswith(".json"))
-        except StoreFailed as failed:
-            raise DreamboothSaveError(f"the manifest is not written: {failed}") from None
-
-    def add_part(self, entries: list[dict[str, Any]], thumbnails: Mapping[str, str]) -> None:
-        """Write what one task has to add."""
+    def add_part(self, entries: list[dict[str, Any]], thumbnails: Mapping[str, str]) -> str:
+        """Write what one task has to add, and return the part's name."""
         written_at = utc_now()
         document = {
             "version": VERSION,
@@ -139,6 +157,23 @@ class _Folder:
         name = f"{PARTS}/{order}-{hashlib.sha256(content).hexdigest()[:12]}.json"
         self.write(name, content, "application/json")
         self._read[name] = document
+        return name
+
+    def bring_up_to_date(self, *, with_contact_sheet: bool) -> bool:
+        """Merge until nobody has added anything meanwhile; False if others add without end."""
+        for number in range(_ROUNDS):
+            parts = self.parts()
+            entries = self.merge(parts)
+            if with_contact_sheet:
+                self.write_contact_sheet(entries, parts)
+            if self.parts() == parts:
+                return True
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**number)))  # noqa: S311 - spreads writers, hides nothing
+        return False
+
+    def parts(self) -> list[str]:
+        """Name the parts, the oldest first."""
+        return sorted(name for name in self._store.names(PARTS) if name.endswith(".json"))
 
     def merge(self, parts: list[str]) -> list[Entry]:
         """Write the manifest with what it lacks, and return its entries."""
@@ -185,10 +220,7 @@ class _Folder:
     def write(self, name: str, content: bytes, content_type: str) -> None:
         """Write an object, whole or not at all."""
         self._local.write_bytes(content)
-        try:
-            self._store.put(self._local, name, content_type)
-        except StoreFailed as failed:
-            raise DreamboothSaveError(f"the manifest is not written: {failed}") from None
+        self._store.put(self._local, name, content_type)
 
     def _part(self, name: str) -> Mapping[str, Any]:
         if name not in self._read:
@@ -213,15 +245,12 @@ class _Folder:
 
     def bytes_of(self, name: str) -> bytes | None:
         """Give an object's content; None if it is not there."""
-        try:
-            size = self._store.size(name)
-            if size is None:
-                return None
-            if size > MAX_BYTES:
-                raise _foreign(self._store.uri(name), f"it has {size:,} bytes")
-            return self._store.get(name, self._local).read_bytes()
-        except StoreFailed as failed:
-            raise DreamboothSaveError(f"what may be there already cannot be read: {failed}") from None
+        size = self._store.size(name)
+        if size is None:
+            return None
+        if size > MAX_BYTES:
+            raise _foreign(self._store.uri(name), f"it has {size:,} bytes")
+        return self._store.get(name, self._local).read_bytes()
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
@@ -242,5 +271,5 @@ def _is_entry(entry: object) -> bool:
 
 def _foreign(uri: str, why: str) -> DreamboothSaveError:
     return DreamboothSaveError(
-        f"{uri} is there, but {why}. It is left as it is: move it away, or use another destination."
+        f"{uri} is there, but {why}. It is left as it is: move it away, or use another destination"
     )

@@ -65,7 +65,7 @@ def test_openlineage_is_told_links_and_objects():
 # switched on. It prints what Airflow has kept.
 RUN = """
 import json, os, sys
-from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, task
 from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 from airflow_provider_dreambooth.sandbox import Sandbox
 
@@ -84,11 +84,21 @@ with Sandbox(key="sandbox-key") as sandbox:
     folder = os.environ["FOLDER"]
     ids = [sandbox.add(prompt="x") for _ in range(3)]
     with DAG("lineage", schedule=None) as dag:
+        links = DreamboothSaveImagesOperator(task_id="links", request_id=ids, poke_interval=0.2)
+
+        @task
+        def sign(links):
+            meta = {"model_id": "m", "seed": 5}
+            return [
+                {"request_id": one, "status": "success", "output": [f"{link}?X-Signature=abc"], "meta": meta}
+                for one, link in zip(ids, links)
+            ]
+
         DreamboothSaveImagesOperator(
             task_id="save",
-            request_id=[{"request_id": one, "meta": {"model_id": "m", "seed": 5}} for one in ids],
+            results=sign(links.output),
             destination=f"file://{folder}",
-            poke_interval=0.2,
+            name="ä {request_id}-{index}",
             outlets=[Asset(name="pictures", uri="s3://bucket/folder"), AssetAlias("one by one")],
         )
     with create_session() as session:
@@ -132,10 +142,13 @@ def check_assets(found, folder):
     listed = events.pop("s3://bucket/folder")
     assert listed["count"] == 3
     assert [picture["request_id"] for picture in listed["pictures"]] == found["ids"]
-    assert sorted(events) == [f"file://{folder}/{request_id}-0.png" for request_id in sorted(found["ids"])]
+    assert sorted(events) == [
+        f"file://{folder}/%C3%A4 {request_id}-0.png" for request_id in sorted(found["ids"])
+    ]
     for picture in listed["pictures"]:
-        alone = events[picture.pop("uri")]
+        alone = events[picture.pop("uri").replace("ä", "%C3%A4")]
         assert picture == {key: alone[key] for key in picture}
+        assert SECRET not in str(alone)
         assert set(picture) == {"request_id", "index", "sha256", "bytes", "content_type", "model", "seed"}
 
 
@@ -155,9 +168,10 @@ def test_openlineage_hears_of_a_real_run(run, tmp_path):
     ]
     folder = tmp_path / "pictures"
     assert [(one["namespace"], one["name"]) for one in ended["outputs"]] == [
-        ("file", f"{folder}/{request_id}-0.png") for request_id in found["ids"]
+        ("file", f"{folder}/ä {request_id}-0.png") for request_id in found["ids"]
     ]
     assert len(ended["inputs"]) == 3
+    assert SECRET not in str((ended["inputs"], ended["outputs"]))
     assert all(one["namespace"].startswith("http://127.0.0.1:") for one in ended["inputs"])
     manifest = json.loads((folder / "manifest.json").read_text())["pictures"]
     assert [one["facets"]["version"]["datasetVersion"] for one in ended["outputs"]] == [
@@ -172,7 +186,7 @@ def test_the_collector_of_hook_lineage_hears_of_links_and_objects(monkeypatch):
 
     collector = sdk_lineage.HookLineageCollector()
     monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: collector)
-    collect(object(), [saved(1), saved(2)])
+    collect(object(), [saved(1), saved(2, uri="s3://bucket/folder/ä.png")])
     lineage = collector.collected_assets
     assert [one.asset.uri for one in lineage.inputs] == [
         "https://cdn.example.com/generations/1.png",
@@ -180,7 +194,7 @@ def test_the_collector_of_hook_lineage_hears_of_links_and_objects(monkeypatch):
     ]
     assert [one.asset.uri for one in lineage.outputs] == [
         "s3://bucket/folder/1.png",
-        "s3://bucket/folder/2.png",
+        "s3://bucket/folder/%C3%A4.png",  # as Airflow 2 takes no other
     ]
 
 

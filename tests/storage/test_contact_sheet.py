@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
-from airflow_provider_dreambooth.storage import Picture, check_contact_sheet, save_pictures, write_manifest
+from airflow_provider_dreambooth.storage import Picture, check_folder, save_pictures, write_manifest
 from airflow_provider_dreambooth.storage.contact_sheet import contact_sheet, is_contact_sheet
 from tests.storage.conftest import draw
 
@@ -198,6 +198,7 @@ def test_a_page_of_somebody_else_is_left_alone(destination, folder):
     folder.mkdir()
     (folder / "index.html").write_text("<title>my site</title>")
     with pytest.raises(DreamboothSaveError, match=r"index\.html is there, but it is no contact sheet"):
-        check_contact_sheet(destination)
+        check_folder(destination, overwrite=False, with_contact_sheet=True)
+    check_folder(destination, overwrite=False, with_contact_sheet=False)
     (folder / "index.html").write_text(page_of(entry()))
-    check_contact_sheet(destination)
+    check_folder(destination, overwrite=False, with_contact_sheet=True)
