@@ -33,6 +33,7 @@ def main() -> int:
         return 0
     options["key"] = options["key"] or ["sandbox-key"]
     options["models"] = (*MODELS, *options.pop("model"))
+    options["sleeping_models"] = tuple(options.pop("sleeping_model"))
     options["faults"] = tuple(options.pop("fault")) or None
     low, high = options["run_time"][0], options["run_time"][-1]
     options["run_time"] = (low, high)
@@ -91,8 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--max-parallel", type=int, help="jobs that run at a time; the others wait")
     option("--max-queued", type=int, help="unfinished requests of an account; over it submits are refused")
+    option("--queue-retry-after", type=float, default=30, help="seconds told when the queue is full")
+    option("--plan-limit", type=int, help="submits that an account may make; then its quota is used up")
     option("--eta-error", type=float, default=1.0, help="etas told are the true ones times this")
-    option("--speed", type=float, default=1.0, help="run times and etas pass so many times faster")
+    option("--speed", type=float, default=1.0, help="run times, etas and reloads pass so many times faster")
     option("--fault-rate", type=float, default=0.0, help="share of fetches that fail at random, 0 to 1")
     option(
         "--fault",
@@ -102,8 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--any-id", action="store_true", help="an unknown id becomes a job at its first fetch")
     option("--model", action="append", default=[], help="one more model id that exists (repeat)")
+    option(
+        "--sleeping-model",
+        action="append",
+        default=[],
+        help="one more model id, of a model that must be reloaded before it can be used (repeat)",
+    )
+    option("--reload-time", type=float, default=120.0, help="seconds that a reload takes")
     option("--wrong-key-http", type=int, default=200, help="HTTP status of Invalid Api Key")
-    option("--spam-filter", action="store_true", help="refuse identical submits within 30 seconds")
+    option("--spam-filter", action="store_true", help="refuse identical submits")
+    option("--spam-seconds", type=float, default=30.0, help="how long they are refused")
     option("--list-faults", action="store_true", help="print all faults as Markdown tables, and stop")
     return parser
 

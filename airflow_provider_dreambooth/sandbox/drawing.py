@@ -22,11 +22,13 @@ def draw(
     width: int,
     height: int,
     format: str = "png",  # noqa: A002
+    kind: str = "text2img",
 ) -> bytes:
     """One picture as a file's bytes; the same arguments give the same bytes.
 
-    :param title: written in the corner (request id and index).
+    :param title: written in the corner (request id, index, kind and seed).
     :param format: ``png``, ``jpeg`` or ``webp``.
+    :param kind: of the submit; what was made from a picture has a frame, what was repainted a spot.
     """
     dice = random.Random(seed)  # noqa: S311
     hue = dice.random()
@@ -35,10 +37,29 @@ def draw(
     _sun(pen, dice, width, height, _colour(hue + 0.16, 0.25, 1.0))
     for layer in range(4):
         _hills(pen, dice, width, height, layer, _colour(hue + 0.5 + 0.03 * layer, 0.45, 0.6 - 0.12 * layer))
+    _mark(pen, kind, width, height)
     _caption(pen, title, prompt, width, height)
+    return _file(image, format)
+
+
+def blank(width: int, height: int, format: str = "png") -> bytes:  # noqa: A002
+    """What the safety checker puts in a picture's place."""
+    return _file(Image.new("RGB", (width, height)), format)
+
+
+def _file(image: Image.Image, format: str) -> bytes:  # noqa: A002
     file = io.BytesIO()
     image.save(file, format=format)
     return file.getvalue()
+
+
+def _mark(pen: ImageDraw.ImageDraw, kind: str, width: int, height: int) -> None:
+    line = max(1, min(width, height) // 40)
+    if kind == "img2img":
+        pen.rectangle((0, 0, width - 1, height - 1), outline="white", width=line)
+    elif kind == "inpaint":
+        spot = (width * 0.35, height * 0.3, width * 0.65, height * 0.6)
+        pen.ellipse(spot, fill="white", outline="black", width=line)
 
 
 def _colour(hue: float, saturation: float, value: float) -> Colour:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dreambooth.sandbox import published, replies
+from airflow_provider_dreambooth.sandbox.journal import CURRENT
 from airflow_provider_dreambooth.sandbox.orders import Order, read_order
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _fetch(service: Service, question: Question, shape: Shape | None) -> Answer:
         job.finish()
     if not job.ready:
         return Answer("processing", published.PROCESSING)
-    reply = replies.fetch_success(job, job.links(question.base))
+    reply = replies.fetch_success(question.endpoint.dialect, job, job.links(question.base))
     return Answer("success", shape(reply) if shape else reply)
 
 
@@ -102,14 +103,17 @@ def _submit(service: Service, question: Question, shape: Shape | None) -> Answer
     order = read_order(question.endpoint.kind, question.body)
     if not isinstance(order, Order):
         return Answer("validation", published.validation(order))
-    if order.model_id not in service.settings.models:
+    if not service.models.ready(order.model_id):
         return Answer("model_not_found", published.MODEL_NOT_FOUND)
+    if service.plan_used_up(question.account):
+        return Answer("monthly_limit", published.MONTHLY_LIMIT)
     limit = service.settings.max_queued
     if limit is not None and len(service.in_flight(question.account)) >= limit:
-        return Answer("queue_full_2025", published.queue_full(limit))
-    if service.is_spam(question.body):
+        return Answer("queue_full_2025", published.queue_full(limit, service.settings.queue_retry_after))
+    if service.is_spam(question.endpoint.path, question.body, question.account):
         return Answer("rate_limit_2023", published.RATE_LIMIT_2023)
     job = service.submit(order, question.account or 0)
+    CURRENT.get().request_id = job.request_id
     if shape is not None:
         job.finish()
     dialect, links = question.endpoint.dialect, job.links(question.base)
@@ -121,13 +125,15 @@ def _submit(service: Service, question: Question, shape: Shape | None) -> Answer
 
 def _model_reload(service: Service, question: Question, _shape: Shape | None) -> Answer:
     model_id = str(question.body.get("model_id") or "")
-    if model_id not in service.settings.models:
+    if model_id not in service.models:
         return Answer("model_not_found", published.MODEL_NOT_FOUND)
+    service.models.reload(model_id)
     return Answer("model_reload", replies.model_reload(model_id))
 
 
 def _model_list(service: Service, question: Question, _shape: Shape | None) -> Answer:
-    return Answer("model_list", [replies.model(name, question.base) for name in service.settings.models])
+    models = service.models
+    return Answer("model_list", [replies.model(name, models.status(name), question.base) for name in models])
 
 
 def _system_load(service: Service, _question: Question, _shape: Shape | None) -> Answer:

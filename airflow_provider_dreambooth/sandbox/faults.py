@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dreambooth.sandbox import published
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 JSON, HTML = "application/json", "text/html; charset=UTF-8"
 
 Manner = Literal[
-    "reply", "normal", "success", "drop", "lost", "cut", "hang", "delay", "redirect",  # of any request
+    "reply", "normal", "success", "drop", "cut", "hang", "delay", "redirect",  # of any request
     "late", "stalled", "short", "huge", "relabelled",  # of pictures only
 ]  # fmt: skip
 
@@ -27,6 +27,7 @@ class Fault:
     :param body: JSON-able, or a string that is sent as it is, or a function that makes it from the argument.
         With manner ``success`` a function of the finished reply, which it changes.
     :param argument: the name and the default of the option that may follow the name after a colon.
+    :param carried_out: whether the request is carried out before: a submit is accepted, and so billed.
     """
 
     name: str
@@ -37,10 +38,17 @@ class Fault:
     content_type: str = JSON
     manner: Manner = "reply"
     argument: tuple[str, Any] | None = None
+    carried_out: bool = False
 
 
 def _manner(manner: Manner, name: str, about: str, argument: tuple[str, Any] | None = None) -> Fault:
     return Fault(name, about, manner=manner, argument=argument)
+
+
+def _billed(name: str, about: str, fault: Fault) -> Fault:
+    return replace(
+        fault, name=f"billed_then_{name}", about=f"a submit is accepted, then {about}", carried_out=True
+    )
 
 
 def _json(name: str, about: str, body: object, http: int = 200) -> Fault:
@@ -94,12 +102,19 @@ _HTTP_429 = Fault(
     {"Retry-After": "{}"},
     argument=("retry_after", 1),
 )
+_DROP = _manner("drop", "drop", "the socket is closed without an answer")
+_HANG = _manner("hang", "hang", "silence for so many seconds, then the socket is closed", ("seconds", 3600))
 _ANYWHERE = (
     _manner("normal", "ok", "no fault: the normal answer (a place-holder in a list)"),
     Fault("raw", "an answer of your own: give `http`, `body`, `headers`"),
-    _manner("drop", "drop", "the socket is closed without an answer"),
-    _manner("lost", "lost", "the request is carried out, then the socket is closed without an answer"),
-    _manner("hang", "hang", "silence for so many seconds, then the socket is closed", ("seconds", 3600)),
+    _DROP,
+    Fault(
+        "lost",
+        "the request is carried out, then the socket is closed without an answer",
+        manner="drop",
+        carried_out=True,
+    ),
+    _HANG,
     _manner("delay", "delay", "the normal answer, so many seconds late", ("seconds", 1)),
     Fault("empty_body", "HTTP 200 and nothing"),
     _HTML_200,
@@ -112,6 +127,16 @@ _ANYWHERE = (
     *(_redirect(http) for http in (301, 302, 307, 308)),
 )
 _OF_THE_API = (
+    _billed("hang", "silence for so many seconds, then the socket is closed", _HANG),
+    _billed("drop", "the socket is closed without an answer (as `lost`)", _DROP),
+    _billed(
+        "500", "HTTP 500 with an HTML page (or what `http` says)", _html("", 500, "500 Internal Server Error")
+    ),
+    _billed(
+        "garbage",
+        "HTTP 200 with JSON that ends in the middle of the id",
+        _json("", "", '{"status": "processing", "id": 1'),
+    ),
     _json("processing", "not ready yet", published.PROCESSING),
     _success("success", "ready, whatever the clock says", lambda _: {}),
     _success("success_newer", "ready, with `proxy_links` and `nsfw_content_detected`", _newer),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass
@@ -32,6 +32,22 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
         return asdict(self)
+
+
+class Submit(NamedTuple):
+    """A submit, accepted or not.
+
+    :param body: as it came, without the key; empty if it was no JSON object.
+    :param request_id: of the job that it became; None if it was not accepted, and so not billed.
+    :param reply: what was answered, as ``answered_as`` in the journal.
+    :param account: the number of the account; None if the key opened none.
+    """
+
+    path: str
+    body: dict[str, Any]
+    request_id: str | None
+    reply: str | None
+    account: int | None
 
 
 # The record of the request that is being answered: each runs in a task, hence in a context, of its own.

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dreambooth.sandbox.published import PROMPT_REQUIRED
+from airflow_provider_dreambooth.sandbox.rules import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUFFIX: dict[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-PICTURES_NEEDED = {"text2img": (), "img2img": ("init_image",), "inpaint": ("init_image", "mask_image")}
-LIMITS = {"width": (1, 1024), "height": (1, 1024), "samples": (1, 4), "steps": (1, 51)}
+ENHANCEMENT = ", highly detailed, sharp focus, dramatic light"
+UNSAFE = re.compile(r"\b(nsfw|nude|naked)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for: the parameters of a submit that the sandbox draws or repeats."""
+    """What was asked for: the parameters of a submit that the sandbox draws or repeats.
+
+    :param prompt: as it is used, so already rewritten if that was asked for.
+    """
 
     prompt: str = "a red fox in the snow"
     negative_prompt: str = ""
@@ -32,9 +36,12 @@ class Order:
     scheduler: str = "UniPCMultistepScheduler"
     safety_checker: str = "no"
     lora_model: str | None = None
+    lora_strength: str | float = 1
+    clip_skip: int = 1
     temp: str = "no"
     base64: bool = False
     format: str = "png"
+    kind: str = "text2img"
 
     def __post_init__(self) -> None:
         if self.format not in SUFFIX:
@@ -47,50 +54,27 @@ class Order:
         """The switch ``base64`` in the service's own words."""
         return "yes" if self.base64 else "no"
 
+    @property
+    def censored(self) -> bool:
+        """Whether the safety checker replaces the pictures by blank ones."""
+        return self.safety_checker == "yes" and UNSAFE.search(self.prompt) is not None
+
 
 def read_order(kind: str, body: Mapping[str, Any]) -> Order | dict[str, list[str]]:
     """The order of a submit, or what is wrong with it in the words of the service.
 
-    Numbers may be strings, and booleans ``"yes"`` and ``"no"``: clients send both.
-
     :param kind: ``text2img``, ``img2img`` or ``inpaint``.
     """
-    errors: dict[str, list[str]] = {}
-    if not body.get("prompt"):
-        errors |= PROMPT_REQUIRED
-    for name in PICTURES_NEEDED[kind]:
-        if not body.get(name):
-            errors[name] = [f"The {name.replace('_', ' ')} field is required."]
-    steps = "steps" if kind == "inpaint" else "num_inference_steps"
-    numbers = {"width": 512, "height": 512, "samples": 1, "steps": 20, "seed": 0}
-    for name, default in numbers.items():
-        asked_as = steps if name == "steps" else name
-        try:
-            numbers[name] = int(body.get(asked_as) or default)
-        except (TypeError, ValueError):
-            errors[asked_as] = [f"The {asked_as.replace('_', ' ')} must be an integer."]
-            continue
-        low, high = LIMITS.get(name, (0, 2**63))
-        if not low <= numbers[name] <= high:
-            errors[asked_as] = [f"The {asked_as.replace('_', ' ')} must be between {low} and {high}."]
+    values, errors = read(kind, body)
     if errors:
         return errors
-    return Order(
-        prompt=str(body["prompt"]),
-        negative_prompt=str(body.get("negative_prompt") or ""),
-        model_id=str(body.get("model_id") or ""),
-        scheduler=str(body.get("scheduler") or "UniPCMultistepScheduler"),
-        safety_checker=_yes_no(body.get("safety_checker")),
-        lora_model=body.get("lora_model"),
-        temp=_yes_no(body.get("temp")),
-        base64=_yes_no(body.get("base64")) == "yes",
-        width=numbers["width"],
-        height=numbers["height"],
-        samples=numbers["samples"],
-        steps=numbers["steps"],
-        seed=numbers["seed"] or None,
-    )
-
-
-def _yes_no(value: object) -> str:
-    return "yes" if value in (True, 1, "yes", "true", "1") else "no"
+    if values.get("enhance_prompt", "yes") == "yes":
+        values["prompt"] += ENHANCEMENT
+    if "num_inference_steps" in values:
+        values["steps"] = values["num_inference_steps"]
+    for name in ("lora_model", "lora_strength"):  # told as they came
+        if name in values:
+            values[name] = body[name]
+    values["base64"] = values.get("base64") == "yes"
+    known = Order.__dataclass_fields__
+    return Order(kind=kind, **{name: value for name, value in values.items() if name in known})

@@ -39,9 +39,10 @@ def routes(service: Service) -> list[web.RouteDef]:
 
     async def model(request: web.Request) -> web.StreamResponse:
         CURRENT.get().answered_as = "picture"
-        return sending.reply(
-            await _draw("model", request.match_info["name"], 1, *MODEL_PICTURE), content_type="image/png"
-        )
+        from airflow_provider_dreambooth.sandbox.drawing import draw
+
+        body = await asyncio.to_thread(draw, "model", request.match_info["name"], 1, *MODEL_PICTURE)
+        return sending.reply(body, content_type="image/png")
 
     return [web.get("/pictures/generations/{name}", picture), web.get("/pictures/models/{name}.png", model)]
 
@@ -58,8 +59,6 @@ async def _serve(request: web.Request, job: Job, index: int) -> web.StreamRespon
         return instead
     body, content_type = await _file(job, index)
     match plan.fault.manner:
-        case "lost":
-            return sending.drop(request)
         case "cut":
             return await sending.part(request, body, content_type, plan.value)
         case "stalled":
@@ -92,17 +91,21 @@ def _missing() -> web.Response:
 async def _file(job: Job, index: int) -> tuple[bytes, str]:
     """The bytes of a picture and their true content type."""
     order = job.order
-    title = f"{job.request_id} · {index}"
-    picture = await _draw(
-        title, order.prompt, (order.seed or 0) + index, order.width, order.height, order.format
-    )
+    picture = await _draw(job, index)
     if order.base64:
         return base64.b64encode(picture), "text/plain"
     return picture, f"image/{order.format}"
 
 
-async def _draw(title: str, prompt: str, seed: int, width: int, height: int, format: str = "png") -> bytes:  # noqa: A002
+async def _draw(job: Job, index: int) -> bytes:
     # Pillow is an extra and slow to import: it is loaded when the first picture is drawn, off the loop.
-    from airflow_provider_dreambooth.sandbox.drawing import draw
+    from airflow_provider_dreambooth.sandbox.drawing import blank, draw
 
-    return await asyncio.to_thread(draw, title, prompt, seed, width, height, format)
+    order = job.order
+    if order.censored:
+        return await asyncio.to_thread(blank, order.width, order.height, order.format)
+    seed = (order.seed or 0) + index
+    title = f"{job.request_id} · {index}\n{order.kind} · seed {seed}"
+    return await asyncio.to_thread(
+        draw, title, order.prompt, seed, order.width, order.height, order.format, order.kind
+    )

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from airflow_provider_dreambooth.sandbox.orders import Order
 
 
-def fetch_success(job: Job, output: object) -> Reply:
+def fetch_success(dialect: str, job: Job, output: object) -> Reply:
     """A finished fetch. The service tells seed and prompt only in the reply to the submit, never here."""
-    return {"status": "success", "id": job.number, "output": output}
+    # The flag is of the newer replies; when exactly they have it is not known.
+    flag = {"nsfw_content_detected": True} if dialect == "v6" and job.order.censored else {}
+    return {"status": "success", "id": job.number, "output": output, **flag}
 
 
 def submit_processing(dialect: str, job: Job, base: str, links: Sequence[str]) -> Reply:
@@ -77,7 +79,7 @@ def submit_success(dialect: str, job: Job, output: object) -> Reply:
             "id": job.number,
             "output": output,
             "proxy_links": output,
-            "nsfw_content_detected": False,
+            "nsfw_content_detected": job.order.censored,
             "webhook_status": "",
             "meta": _meta_newer(job),
             "tip": ENTERPRISE,
@@ -91,11 +93,11 @@ def submit_success(dialect: str, job: Job, output: object) -> Reply:
     }
 
 
-def model(model_id: str, base: str) -> Reply:
+def model(model_id: str, status: str, base: str) -> Reply:
     """One entry of the list of models."""
     return {
         "model_id": model_id,
-        "status": "model_ready",
+        "status": status,
         "created_at": None,
         "instance_prompt": f"{model_id} style",
         "model_name": model_id.replace("-", " ").title(),
@@ -133,8 +135,8 @@ def _meta_v4(job: Job) -> Reply:
         "embeddings": None,
         "vae": None,
         "lora": order.lora_model,
-        "lora_strength": 1,
-        "clip_skip": 1,
+        "lora_strength": order.lora_strength,
+        "clip_skip": order.clip_skip,
         "temp": order.temp,
         "base64": order.yes_no_base64,
         "file_prefix": f"{job.file_prefix}.png",
@@ -176,8 +178,8 @@ def _meta_newer(job: Job) -> Reply:
         "instant_response": "no",
         "safety_checker_type": "sensitive_content_text",
         "lora": order.lora_model,
-        "lora_strength": 1,
-        "clip_skip": 1,
+        "lora_strength": order.lora_strength,
+        "clip_skip": order.clip_skip,
         "temp": order.temp,
         "base64": order.yes_no_base64,
         "file_prefix": f"{job.file_prefix}.png",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from airflow_provider_dreambooth.sandbox.journal import Record
+    from airflow_provider_dreambooth.sandbox.journal import Record, Submit
     from airflow_provider_dreambooth.sandbox.script import Spec
 
 STOP_PATIENCE = 0.1  # seconds for requests that are being answered when the sandbox stops
@@ -190,12 +190,30 @@ class Sandbox:
         """
         self._service.jobs[str(request_id)].finish()
 
+    def put_to_sleep(self, model_id: str) -> None:
+        """Unload a model: it has to be reloaded before its next use. :raises KeyError: for an unknown id."""
+        self._service.models.put_to_sleep(model_id)
+
+    def release(self) -> int:
+        """End all that hangs now (the sockets are closed), and return how many they were."""
+        return self._service.silence.end()
+
     # -- what it saw
 
     @property
     def journal(self) -> list[Record]:
         """Every request so far, oldest first; never with the key."""
         return self._service.journal()
+
+    @property
+    def hanging(self) -> int:
+        """How many requests hang now."""
+        return len(self._service.silence)
+
+    @property
+    def submits(self) -> list[Submit]:
+        """Every submit so far, accepted or not, oldest first; bodies without the key."""
+        return self._service.submits()
 
     @property
     def connections(self) -> int:

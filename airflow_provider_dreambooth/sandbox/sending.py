@@ -10,6 +10,7 @@ from aiohttp import web
 
 from airflow_provider_dreambooth.sandbox.faults import JSON
 from airflow_provider_dreambooth.sandbox.published import to_json
+from airflow_provider_dreambooth.sandbox.silence import SILENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ async def instead(request: web.Request, plan: Plan) -> web.StreamResponse | None
         case "drop":
             return drop(request)
         case "hang":
-            await asyncio.sleep(plan.value)
+            await request.app[SILENCE].keep(plan.value)
             return drop(request)
         case "huge":
             return await zeros(request, plan.value, tell_length=plan.fault.name == "huge")

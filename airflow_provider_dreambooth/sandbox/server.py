@@ -15,6 +15,7 @@ from airflow_provider_dreambooth.sandbox import control, pictures, published, se
 from airflow_provider_dreambooth.sandbox.endpoints import TABLE, Answer, Endpoint, Question, answer
 from airflow_provider_dreambooth.sandbox.faults import JSON
 from airflow_provider_dreambooth.sandbox.journal import CURRENT, Record
+from airflow_provider_dreambooth.sandbox.silence import SILENCE
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
@@ -29,6 +30,7 @@ BODY_LIMIT = 64 * 2**20  # a submit may carry pictures as base64
 def build_app(service: Service) -> web.Application:
     """The whole sandbox as an aiohttp application."""
     app = web.Application(middlewares=[_journal(service)], client_max_size=BODY_LIMIT)
+    app[SILENCE] = service.silence
     app.router.add_routes([web.post(endpoint.path, _handler(service, endpoint)) for endpoint in TABLE])
     app.router.add_routes(pictures.routes(service))
     app.router.add_routes(control.routes(service))
@@ -92,6 +94,8 @@ def _handler(service: Service, endpoint: Endpoint) -> Handler:
             account=service.account(known.get("key")),
             readable=readable,
         )
+        if endpoint.purpose == "submit":
+            service.write_submit(record, known, question.account)
         return await _play(request, service, question, _plan(service, question))
 
     return handle
@@ -116,13 +120,13 @@ async def _play(
     if plan is None:
         return _send(record, answer(service, question))
     record.answered_as = plan.fault.name
+    if plan.fault.carried_out:
+        answer(service, question)
     instead = await sending.instead(request, plan)
     if instead is not None:
         return instead
     shape = plan.body if plan.fault.manner == "success" else None
     said = answer(service, question, shape)
-    if plan.fault.manner == "lost":
-        return sending.drop(request)
     if plan.fault.manner == "cut":
         body = published.to_json(said.body)
         return await sending.part(request, body, JSON, len(body) // 2)

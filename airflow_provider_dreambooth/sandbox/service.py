@@ -15,13 +15,15 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from airflow_provider_dreambooth.sandbox.jobs import Job, Timetable, seeded
+from airflow_provider_dreambooth.sandbox.journal import Record, Submit
+from airflow_provider_dreambooth.sandbox.models import Models
 from airflow_provider_dreambooth.sandbox.orders import Order
 from airflow_provider_dreambooth.sandbox.script import Plan, Script, Spec, picture_scripts, read
+from airflow_provider_dreambooth.sandbox.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_dreambooth.sandbox.journal import Record
     from airflow_provider_dreambooth.sandbox.settings import Settings
 
 P = ParamSpec("P")
@@ -30,7 +32,7 @@ R = TypeVar("R")
 ENDPOINTS = ("fetch", "submit", "model_reload", "model_list", "system_load", "request_count")
 ANY = "any"
 JOURNAL_LENGTH = 100_000
-SPAM_SECONDS = 30.0
+SUBMITS_LENGTH = 10_000
 ETA_OF_NEVER = 60.0
 
 
@@ -45,6 +47,11 @@ def locked(method: Callable[Concatenate[Service, P], R]) -> Callable[Concatenate
     return inner
 
 
+def without_key(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body that may be kept."""
+    return {name: value for name, value in body.items() if name != "key"}
+
+
 class Service:
     """The state behind one sandbox.
 
@@ -54,6 +61,8 @@ class Service:
     def __init__(self, keys: Sequence[str], settings: Settings) -> None:
         self.settings = settings
         self.jobs: dict[str, Job] = {}
+        self.models = Models(settings.models, settings.sleeping_models, settings.reload_time / settings.speed)
+        self.silence = Silence()
         self.connections = 0
         self._lock = threading.RLock()
         self._keys: tuple[str, ...] = ()
@@ -62,6 +71,7 @@ class Service:
         self._timetable = Timetable(settings.max_parallel)
         self._scripts = {endpoint: Script() for endpoint in (*ENDPOINTS, ANY)}
         self._journal: deque[Record] = deque(maxlen=JOURNAL_LENGTH)
+        self._submits: deque[tuple[Record, Submit]] = deque(maxlen=SUBMITS_LENGTH)
         self._fetches: Counter[str] = Counter()
         self._accepted: Counter[int] = Counter()
         self._recent: dict[str, float] = {}
@@ -85,6 +95,17 @@ class Service:
     def accepted(self, account: int | None = None) -> int:
         """How many submits were accepted (and would have been billed), of one account or of all."""
         return self._accepted.total() if account is None else self._accepted[account]
+
+    @locked
+    def billing(self) -> dict[int, int]:
+        """How many submits were accepted, by number of the account; those without any are there as well."""
+        return {each: self._accepted[each] for each in sorted({*range(len(self._keys)), *self._accepted})}
+
+    @locked
+    def plan_used_up(self, account: int | None) -> bool:
+        """Whether an account has no submit left."""
+        limit = self.settings.plan_limit
+        return limit is not None and account is not None and self._accepted[account] >= limit
 
     # -- jobs
 
@@ -163,15 +184,20 @@ class Service:
         return [job for job in self.jobs.values() if not job.ready and account in (None, job.account)]
 
     @locked
-    def is_spam(self, body: Mapping[str, Any]) -> bool:
-        """Whether the same body was submitted less than 30 seconds ago."""
+    def is_spam(self, path: str, body: Mapping[str, Any], account: int | None) -> bool:
+        """Whether the account sent the same body to the same path just now.
+
+        It is compared as it came, but for the key: another ``track_id`` makes it another request.
+        """
         if not self.settings.spam_filter:
             return False
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(
+            json.dumps([account, path, without_key(body)], sort_keys=True).encode()
+        ).hexdigest()
         now = time.monotonic()
         last = self._recent.get(digest)
         self._recent[digest] = now
-        return last is not None and now - last < SPAM_SECONDS
+        return last is not None and now - last < self.settings.spam_seconds
 
     def _free_id(self) -> str:
         return next(rid for rid in map(str, self._ids) if rid not in self.jobs)
@@ -218,6 +244,19 @@ class Service:
     def journal(self) -> list[Record]:
         """A copy: a record of a request that is still being answered changes."""
         return [replace(record) for record in self._journal]
+
+    @locked
+    def write_submit(self, record: Record, body: Mapping[str, Any], account: int | None) -> None:
+        """Remember a submit; what became of it stands in its record."""
+        self._submits.append((record, Submit(record.path, without_key(body), None, None, account)))
+
+    @locked
+    def submits(self) -> list[Submit]:
+        """Every submit so far, oldest first."""
+        return [
+            submit._replace(request_id=record.request_id, reply=record.answered_as)
+            for record, submit in self._submits
+        ]
 
     @locked
     def count_fetch(self, request_id: str) -> None:

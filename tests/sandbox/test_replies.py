@@ -83,7 +83,7 @@ def test_a_submit_that_is_ready_at_once(sandbox, client, path, published, payloa
 @pytest.mark.parametrize(
     ("body", "published"),
     [
-        ({}, "error_validation_object"),
+        ({"model_id": "flux"}, "error_validation_object"),
         ({"prompt": "x", "model_id": "no-such-model"}, "error_model_not_found"),
         ({**ORDER, "key": "wrong"}, "error_invalid_api_key"),
         ({**ORDER, "key": None}, "error_invalid_api_key"),

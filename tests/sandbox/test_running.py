@@ -12,13 +12,15 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import requests
 
 from airflow_provider_dreambooth.sandbox import Sandbox
-from airflow_provider_dreambooth.sandbox.__main__ import fault_tables
+from airflow_provider_dreambooth.sandbox.__main__ import _parser, fault_tables
+from airflow_provider_dreambooth.sandbox.settings import Settings
 
 COMMAND = [sys.executable, "-W", "error", "-m", "airflow_provider_dreambooth.sandbox"]
 ROOT = Path(__file__).parents[2]
@@ -134,6 +136,17 @@ def test_the_command_line_says_what_is_wrong():
 def test_the_guide_lists_every_fault():
     assert _run("--list-faults").stdout.strip() == fault_tables()
     assert fault_tables() in (ROOT / "docs" / "guides" / "sandbox.md").read_text()
+
+
+def test_the_guide_lists_every_setting():
+    guide = (ROOT / "docs" / "guides" / "sandbox.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(--[a-z-]+)`)? *\| (.*?) \|", guide, re.MULTILINE)
+    told = {name: (option, default.strip("`")) for name, option, default in rows}
+    options = {option for action in _parser()._actions for option in action.option_strings}
+    for field in fields(Settings):
+        option, default = told[field.name]
+        assert default in (str(field.default), "six of them"), field.name
+        assert (option in options) or (field.name == "first_id" and not option), field.name
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
