@@ -177,7 +177,8 @@ def read_generation(kind: Kind, given: Mapping[str, Any], extra: object = None) 
         if as_base64 and check is p.link and not str(asked.get(name)).startswith(("http://", "https://")):
             check = p.text
         values[name] = check(name, asked.get(name))
-    _check_lora(values)
+    if "lora_model" not in extra and "lora_strength" not in extra:
+        _check_lora(values)
     return Generation(kind, values, extra)
 
 
@@ -192,17 +193,21 @@ def model_reload(api_version: str, model_id: object) -> Call:
 
 
 def _extra(value: object) -> Mapping[str, Any]:
-    if value is None:
+    """Check what is passed on. Its values are not quoted: a key that was put here by mistake is a secret."""
+    if not p.given(value):
         return {}
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise p.refuse("extra_parameters", value, "a dict of parameters by their API names")
-    if "key" in value:  # not quoted: it is a secret
+    expected = "; accepted is a dict of parameters by their API names"
+    if not isinstance(value, Mapping):
+        raise ValueError(f"extra_parameters is of type {type(value).__name__}{expected}")
+    if any(str(name).strip().lower() == "key" for name in value):
         raise ValueError("extra_parameters holds 'key': the API key belongs into the connection's password")
+    if not all(isinstance(name, str) for name in value):
+        raise ValueError(f"extra_parameters is a dict with names that are no text{expected}")
     try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        raise p.refuse("extra_parameters", value, "a dict that JSON can hold") from None
-    return value
+        json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("extra_parameters is a dict with what JSON cannot hold; accepted is JSON") from None
+    return dict(value)
 
 
 def _is_base64(value: object) -> bool:

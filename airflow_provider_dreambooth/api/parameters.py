@@ -7,13 +7,14 @@ None, or what a template made of None, is not sent: the service then takes its o
 
 from __future__ import annotations
 
-import ast
-import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+
+from airflow_provider_dreambooth.api.request_ids import undo_rendering
 
 Check = Callable[[str, object], Any]
 """Takes a parameter's name and value, gives the typed value.
@@ -49,7 +50,10 @@ _MOST_TEXT = 100
 
 def refuse(name: str, value: object, accepted: str) -> ValueError:
     """Make the error for a value that is not accepted."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python writes
+        shown = f"<{type(value).__name__}>"
     if len(shown) > _MOST_TEXT:
         shown = f"{shown[:_MOST_TEXT]}…"
     return ValueError(f"{name} is {shown}; accepted is {accepted}")
@@ -110,7 +114,7 @@ def number(low: float, high: float) -> Check:
         found = _number(value)
         if found is None or not low <= found <= high:
             raise refuse(name, value, f"a number from {low:g} to {high:g}")
-        return found
+        return float(found)
 
     return check
 
@@ -143,6 +147,8 @@ def several(each: Check) -> Check:
 
     def check(name: str, value: object) -> tuple[Any, ...]:
         items = _listed(value)
+        if items is None:
+            raise refuse(name, value, "a value, a list of values, or their text with commas between")
         if not items:
             raise refuse(name, value, "at least one value")
         place = name if len(items) == 1 else name + "[{}]"
@@ -164,21 +170,24 @@ def given(value: object) -> bool:
     return value is not None and not (isinstance(value, str) and value.strip() in ("", "None"))
 
 
-def _number(value: object) -> float | None:
+def _number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
-
-
-def _listed(value: object) -> list[object]:
     if isinstance(value, str):
-        if value.strip()[:1] in ("[", "("):  # a list that a template made text of
-            for read in (json.loads, ast.literal_eval):
-                with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-                    return list(read(value.strip()))
+        for read in (int, float):  # a seed would be rounded as a float
+            with suppress(ValueError):
+                value = read(value)
+                break
+        else:
+            return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def _listed(value: object) -> list[object] | None:
+    """Give the values in their order; None if it has no order."""
+    value = undo_rendering(value)
+    if isinstance(value, str):
         return list(value.split(","))
+    if isinstance(value, (Mapping, AbstractSet, bytes)):
+        return None
     return list(value) if isinstance(value, Iterable) else [value]

@@ -52,11 +52,11 @@ def parse_request_ids(value: object, name: str = "request_id") -> RequestList:
     :param name: of the parameter, for messages.
     :raises ValueError: if there is no usable id in it; the message names the place and what to give.
     """
-    value = _undo_rendering(value)
+    value = undo_rendering(value)
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes, bytearray, Mapping)):
         one = _requested(value, name)
         return RequestList((one,), (one.request_id,), single=True)
-    several = [_requested(_undo_rendering(item), f"{name}[{index}]") for index, item in enumerate(value)]
+    several = [_requested(undo_rendering(item), f"{name}[{index}]") for index, item in enumerate(value)]
     if not several:
         raise ValueError(f"{name} is an empty list: there is nothing to wait for. {EXPECTED}")
     distinct: dict[str, Requested] = {}
@@ -66,7 +66,7 @@ def parse_request_ids(value: object, name: str = "request_id") -> RequestList:
     return RequestList(tuple(distinct.values()), tuple(item.request_id for item in several), single=False)
 
 
-def _undo_rendering(value: object) -> object:
+def undo_rendering(value: object) -> object:
     """Jinja renders a list as its Python text (with ``| tojson`` as JSON) unless the DAG renders natively."""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{", "("):
         for read in (json.loads, ast.literal_eval):
