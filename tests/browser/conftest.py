@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -94,12 +93,11 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture
-def keep_screenshot(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Page, str], None]:
-    """Take a picture of the whole page, for people: ``SCREENSHOTS=FOLDER`` says where to."""
+def keep_screenshot(tmp_path: Path) -> Callable[..., None]:
+    """Take a picture of a page, for people: ``SCREENSHOTS=FOLDER`` says where to."""
     kept = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
-    def keep(page: Page, what: str = "") -> None:
-        name = re.sub(r"[^a-z0-9]+", "-", f"{request.node.name} {what}".lower()).strip("-")
-        page.screenshot(path=kept / f"{name}.png", full_page=True)
+    def keep(page: Page, name: str, *, full_page: bool = True) -> None:
+        page.screenshot(path=kept / f"{name}.png", full_page=full_page)
 
     return keep

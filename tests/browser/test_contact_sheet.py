@@ -80,7 +80,9 @@ def test_nothing_is_asked_of_anybody_and_every_thumbnail_decodes(sheet, visit, g
 
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_can_be_read_in_any_window_and_light(sheet, visit, gallery, width, scheme, keep_screenshot):
+def test_it_can_be_read_in_any_window_and_light(
+    sheet, visit, gallery, width, scheme, keep_screenshot, request
+):
     seen = visit(sheet(gallery), width=width, scheme=scheme)
     page = seen.page
     for opened in (False, True):
@@ -91,7 +93,7 @@ def test_it_can_be_read_in_any_window_and_light(sheet, visit, gallery, width, sc
         contrasts = page.evaluate(CONTRASTS)
         assert len(contrasts) > 3
         assert [each for each in contrasts if each[1] < LEAST_CONTRAST] == []
-        keep_screenshot(page, "opened" if opened else "")
+        keep_screenshot(page, request.node.callspec.id + ("-opened" if opened else ""))
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     dark = max(map(int, re.findall(r"\d+", paper)[:3])) < 128
     assert dark == (scheme == "dark")
@@ -130,16 +132,16 @@ def test_links_open_the_pictures_in_a_bucket(s3, host, visit, keep_screenshot):
     with ThreadPoolExecutor(
         1
     ) as pool:  # Playwright has an event loop in this thread, and Amazon's provider too
-        options = {"name": "{date}/ü {request_id}-{index}", "date": "2026-11-25"}
+        options = {"name": "{date}/№ {request_id}-{index}", "date": "2026-11-25"}
         pool.submit(galleries.save, FEW, destination, host, **options).result()
     for item in s3.list_objects_v2(Bucket="pictures")["Contents"]:  # as a bucket that a website is made of
         s3.put_object_acl(Bucket="pictures", Key=item["Key"], ACL="public-read")
     server = s3.meta.endpoint_url
-    seen = visit(f"{server}/pictures/winter%20cards/index.html", width=1150)
+    seen = visit(f"{server}/pictures/winter%20cards/index.html", width=1150, height=590)
     assert all(loaded(seen.page))
     asked = [request for request in seen.requests if not request.startswith("data:")]
     assert asked == [f"{server}/pictures/winter%20cards/index.html"]
-    keep_screenshot(seen.page)
+    keep_screenshot(seen.page, "contact-sheet", full_page=False)  # the one of the guide
     check_links(seen, len(FEW))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pendulum
 import pytest
 
+from tests.storage.s3_server import s3_server
+
 FOLDER = Path(__file__).parents[2] / "example_dags"
 NAMES = sorted(path.stem for path in FOLDER.glob("example_*.py"))
 
@@ -89,3 +91,35 @@ def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
         ".manifest",
         "index.html",
     }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # botocore's dates
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # s3fs leaves sockets behind
+def test_pictures_to_s3(dags, dreambooth_sandbox):
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+
+    meta = {"model_id": "midjourney", "seed": 7, "prompt": "a red fox"}
+    ids = [dreambooth_sandbox.add(prompt="a red fox", ready_in=each * 0.5) for each in range(2)]
+    requests = [{"request_id": ids[0], "meta": meta}, ids[1]]
+    with s3_server("aws_default", "my-bucket") as s3:
+        xcoms = run(
+            dags["example_dreambooth_s3"],
+            run_conf={"request_ids": requests, "folder": "s3://my-bucket/cards"},
+            logical_date=pendulum.datetime(2026, 11, 25, tz="UTC"),
+        )
+        found = [each["Key"] for each in s3.list_objects_v2(Bucket="my-bucket")["Contents"]]
+        page = s3.get_object(Bucket="my-bucket", Key="cards/index.html")
+        assert page["ContentType"] == "text/html; charset=utf-8"
+        assert "a red fox" in page["Body"].read().decode()
+    names = [
+        f"cards/2026-11-25/midjourney/{ids[0]}-0.png",
+        f"cards/2026-11-25/unknown-model/{ids[1]}-0.png",
+    ]
+    assert xcoms["save_pictures"] == [f"s3://my-bucket/{name}" for name in names]
+    parts = [name for name in found if name.startswith("cards/.manifest/")]
+    assert sorted(found) == sorted([*names, *parts, "cards/index.html", "cards/manifest.json"])
+    with create_session() as session:
+        events = {event.asset.uri: event.extra for event in session.query(AssetEvent)}
+    assert set(events) == set(xcoms["save_pictures"])
+    assert events[f"s3://my-bucket/{names[0]}"]["seed"] == 7
