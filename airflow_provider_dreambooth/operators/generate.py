@@ -9,7 +9,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    Context,
+    conf,
+)
 
 from airflow_provider_dreambooth.api import parameters
 from airflow_provider_dreambooth.api.batch import Batch
@@ -24,7 +32,6 @@ from airflow_provider_dreambooth.exceptions import (
     DreamboothInputError,
     DreamboothJobFailed,
     DreamboothPermanentError,
-    DreamboothTransientError,
     DreamboothUnsafePicture,
 )
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
@@ -211,7 +218,8 @@ class GenerateOperator(BaseOperator):
 
     def _go_on(self, context: Context, accepted: Accepted) -> dict[str, Any]:
         """Leave in XCom what is known, then return, or wait."""
-        self._tell(context, accepted)
+        with self._paid(context, accepted):
+            self._tell(context, accepted)
         if accepted.output or not self.wait_for_completion:
             return self._checked(context, submitted(accepted))
         asked = _asked(accepted)
@@ -263,7 +271,9 @@ class GenerateOperator(BaseOperator):
         except DreamboothJobFailed as error:
             Remembered(context).forget()  # the service asks for a new submit, so that is what a retry does
             raise DreamboothGenerationFailed(f"{error} A retry of this task submits anew.") from error
-        except DreamboothTransientError as error:
+        except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException):
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
             if Remembered(context).possible:  # a retry goes on with the same request
                 raise
             raise DreamboothPermanentError(

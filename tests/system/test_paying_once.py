@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker loses power at each point of a submit, and the retry does not pay again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.test_restart import until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """How a task ended whose worker was killed in its first try."""
+
+    state: str
+    tries: int
+    submits: int
+    fetched: set[str]
+    result: Any
+    log: str
+
+
+def submits(system, prompt: str) -> list[Any]:
+    return [one for one in system.sandbox.submits if one.body.get("prompt") == prompt]
+
+
+def start(system, folder: Path, prompt: str, moment: str = "", dag: str = "on_the_worker") -> str:
+    conf = {"prompt": prompt, "moment": moment, "pid_file": str(folder / prompt)}
+    return system.airflow.api.trigger(dag, conf)
+
+
+def end(system, prompt: str, run_id: str, dag: str = "on_the_worker") -> Generated:
+    api = system.airflow.api
+    api.wait_for_run(dag, run_id)
+    [task] = api.task_instances(dag, run_id)
+    sent = submits(system, prompt)
+    return Generated(
+        state=task["state"],
+        tries=task["try_number"],
+        submits=len(sent),
+        fetched={one.request_id for one in sent},
+        result=api.xcom(dag, run_id, "generate"),
+        log=system.airflow.task_log(dag, run_id, "generate"),
+    )
+
+
+# When the worker is killed, and then: the submits that the service accepted, and how the retry ends.
+MOMENTS = {
+    "before sending": (1, "success"),
+    "after sending": (0, "failed"),
+    "before accepted": (1, "failed"),
+    "after accepted": (1, "success"),
+}
+
+
+@pytest.fixture(scope="module")
+def killed(system, tmp_path_factory) -> dict[str, Generated]:
+    folder = tmp_path_factory.mktemp("pids")
+    runs = {moment: start(system, folder, moment, moment) for moment in MOMENTS}
+    return {moment: end(system, moment, run_id) for moment, run_id in runs.items()}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_submit_is_billed_once_whenever_the_worker_is_killed(killed, moment):
+    billed, state = MOMENTS[moment]
+    found = killed[moment]
+    assert (found.submits, found.state, found.tries) == (billed, state, 2), found.log
+    if state == "success":
+        assert found.result["request_id"] in found.fetched
+        assert found.result["meta"]["prompt"] == moment
+    else:
+        assert '"exc_type":"DreamboothSubmitUnknown"' in found.log
+        assert "It may have been billed, so it is not repeated" in found.log
+        assert "track_id" in found.log
+
+
+def test_a_known_request_is_gone_on_with(killed):
+    assert "going on with it. Nothing is submitted or billed" in killed["after accepted"].log
+
+
+def test_killed_while_the_service_has_not_replied(system, tmp_path):
+    system.sandbox.script("submit", "billed_then_hang")
+    run_id = start(system, tmp_path, "no reply")
+    until(lambda: submits(system, "no reply"))
+    os.kill(int((tmp_path / "no reply").read_text()), signal.SIGKILL)
+    found = end(system, "no reply", run_id)
+    assert (found.submits, found.state, found.tries) == (1, "failed", 2), found.log
+    assert '"exc_type":"DreamboothSubmitUnknown"' in found.log
+
+
+def test_killed_while_it_waits(system, tmp_path):
+    system.sandbox.script("submit", "never_ready")
+    run_id = start(system, tmp_path, "waiting")
+    until(lambda: submits(system, "waiting"))
+    [request_id] = (one.request_id for one in submits(system, "waiting"))
+    until(lambda: system.sandbox.fetches(request_id))
+    os.kill(int((tmp_path / "waiting").read_text()), signal.SIGKILL)
+    system.sandbox.finish(request_id)
+    found = end(system, "waiting", run_id)
+    assert (found.submits, found.state, found.tries) == (1, "success", 2), found.log
+    assert found.result["request_id"] == request_id
