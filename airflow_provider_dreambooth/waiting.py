@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.packing import EVENT_VERSION, pack, unpack
@@ -23,6 +24,8 @@ from airflow_provider_dreambooth.exceptions import (
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.results import failures_of, ready_results
 
+DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
+"""Seconds; that of every sensor."""
 FIRST_LOOK = 5.0
 """Seconds after which a deferrable task begins no further first look; the trigger looks at the rest."""
 
@@ -36,6 +39,23 @@ def check_at_least(**limits: tuple[Any, float]) -> None:
     for name, (value, least) in limits.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
             raise ValueError(f"{name} is {value!r}; give a number from {least:g} on")
+
+
+def seconds(value: float | timedelta) -> float:
+    """Read a duration, which Airflow's parameters give in either form."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def time_to_wait(task: Any) -> float:
+    """
+    Give the seconds to a task's deadline.
+
+    Airflow 3 does not enforce ``execution_timeout`` while a task is deferred: it counts as a shorter timeout.
+    """
+    timeout = float(task.timeout)
+    if task.deferrable and task.execution_timeout is not None:
+        timeout = min(timeout, float(task.execution_timeout.total_seconds()))
+    return timeout
 
 
 def look_then_defer(

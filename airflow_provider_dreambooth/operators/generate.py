@@ -45,18 +45,19 @@ from airflow_provider_dreambooth.operators.remembered import Remembered
 from airflow_provider_dreambooth.operators.submitting import Submitter, track_id_of
 from airflow_provider_dreambooth.results import error_of, results_for, submitted
 from airflow_provider_dreambooth.waiting import (
+    DEFAULT_TIMEOUT,
     begin,
     check_at_least,
     keeping_ready,
     look_then_defer,
     raise_keeping_ready,
     resume,
+    seconds,
+    time_to_wait,
 )
 
 REQUEST_ID_KEY = "request_id"
 SUBMITTED_KEY = "submitted"
-DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
-"""Seconds; that of every sensor."""
 
 
 class GenerateOperator(BaseOperator):
@@ -223,10 +224,8 @@ class GenerateOperator(BaseOperator):
         if accepted.output or not self.wait_for_completion:
             return self._checked(context, submitted(accepted))
         asked = _asked(accepted)
-        timeout = self.timeout
-        if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
-            timeout = min(timeout, self.execution_timeout.total_seconds())
-        batch = begin(context, asked, timeout=timeout, policy=PollPolicy(poke_interval=self.poke_interval))
+        policy = PollPolicy(poke_interval=self.poke_interval)
+        batch = begin(context, asked, timeout=time_to_wait(self), policy=policy)
         with self._paid(context, accepted), keeping_ready(context, batch, asked):
             if self.deferrable:
                 look_then_defer(self, batch, self.dreambooth_conn_id)
@@ -297,8 +296,3 @@ class GenerateOperator(BaseOperator):
 def _asked(accepted: Accepted) -> RequestList:
     one = Requested(accepted.request_id, eta=accepted.eta, meta=accepted.meta)
     return RequestList((one,), (one.request_id,), single=True)
-
-
-def seconds(value: float | timedelta) -> float:
-    """Read a duration, which Airflow's parameters give in either form."""
-    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -34,12 +34,14 @@ from airflow_provider_dreambooth.storage.passing import judge_links, link_entry
 from airflow_provider_dreambooth.storage.provenance import day_of, provenance_of
 from airflow_provider_dreambooth.storage.saving import Verification
 from airflow_provider_dreambooth.waiting import (
+    DEFAULT_TIMEOUT,
     begin,
     check_at_least,
     keeping_ready,
     look_then_defer,
     raise_keeping_ready,
     resume,
+    seconds,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
 
 MANIFEST_KEY = "manifest"
 _LINKS_KEPT = "All links are in XCom 'ready'."
-DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout")
-"""Seconds; that of every sensor."""
 
 
 class DreamboothSaveImagesOperator(BaseOperator):
@@ -131,8 +131,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.link_patience = link_patience
         self.allow_private_links = allow_private_links
         self.deferrable = deferrable
-        self.poke_interval = _seconds(poke_interval)
-        self.timeout = _seconds(timeout)
+        self.poke_interval = seconds(poke_interval)
+        self.timeout = seconds(timeout)
         if verify not in ("structure", "decode"):
             raise ValueError(f"verify is {verify!r}; give 'structure' or 'decode'")
         if wrong := [each for each in self.blocked_sha256 if not re.fullmatch("[0-9a-f]{64}", each)]:
@@ -306,7 +306,3 @@ class DreamboothSaveImagesOperator(BaseOperator):
         except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost
             no_manifest = error
         return [saved.uri for saved in report.saved], list(report.failed), no_manifest
-
-
-def _seconds(value: float | timedelta) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value

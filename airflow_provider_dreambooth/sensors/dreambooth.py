@@ -33,6 +33,7 @@ from airflow_provider_dreambooth.waiting import (
     look_then_defer,
     raise_keeping_ready,
     resume,
+    time_to_wait,
 )
 
 STATE_KEY = "dreambooth_wait"
@@ -122,11 +123,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
 
     def _begun(self, context: Context, asked: RequestList) -> Batch:
         began = None
-        timeout = float(self.timeout)
-        if self.deferrable:
-            if self.execution_timeout is not None:  # Airflow 3 does not enforce it while a task is deferred
-                timeout = min(timeout, self.execution_timeout.total_seconds())
-        elif self.reschedule:
+        if self.reschedule and not self.deferrable:
             if batch := self._kept(context, asked):
                 return batch
             began = _first_look_at(context)
@@ -137,7 +134,7 @@ class DreamboothFetchSensor(BaseSensorOperator):
             not_found_grace=self.not_found_grace,
             max_consecutive_failures=None if self.silent_fail else self.max_consecutive_failures,
         )
-        return begin(context, asked, timeout=timeout, policy=policy, began=began)
+        return begin(context, asked, timeout=time_to_wait(self), policy=policy, began=began)
 
     def _keep(self, context: Context, batch: Batch) -> None:
         """

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any
 
