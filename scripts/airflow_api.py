@@ -60,6 +60,21 @@ class AirflowApi:
             self._check()
             time.sleep(0.3)
 
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Have every task of a run done again."""
+        body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        self._call("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+
+    def set_variable(self, key: str, value: str) -> None:
+        """Set one of Airflow's variables."""
+        body = {"key": key, "value": value}
+        try:
+            self._call("PATCH", f"variables/{key}", json=body)
+        except requests.HTTPError as error:
+            if error.response.status_code != 404:
+                raise
+            self._call("POST", "variables", json=body)
+
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """The state of each task instance, a mapped one's as ``task_id[0]``."""
         return {_name(each): each["state"] or "none" for each in self.task_instances(dag_id, run_id)}

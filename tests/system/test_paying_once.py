@@ -29,7 +29,8 @@ class Generated:
 
 
 def submits(system, prompt: str) -> list[Any]:
-    return [one for one in system.sandbox.submits if one.body.get("prompt") == prompt]
+    """The submits that the service has accepted."""
+    return [one for one in system.sandbox.submits if one.body["prompt"] == prompt and one.request_id]
 
 
 def start(system, folder: Path, prompt: str, moment: str = "", dag: str = "on_the_worker") -> str:
@@ -107,3 +108,45 @@ def test_killed_while_it_waits(system, tmp_path):
     found = end(system, "waiting", run_id)
     assert (found.submits, found.state, found.tries) == (1, "success", 2), found.log
     assert found.result["request_id"] == request_id
+
+
+def test_a_cleared_task_goes_on_with_its_request_unless_a_new_one_is_asked_for(system, tmp_path):
+    api = system.airflow.api
+    run_id = start(system, tmp_path, "cleared")
+    first = end(system, "cleared", run_id)
+    assert (first.submits, first.state) == (1, "success"), first.log
+
+    api.clear("on_the_worker", run_id)
+    again = end(system, "cleared", run_id)
+    assert (again.submits, again.state) == (1, "success"), again.log
+    assert again.result == first.result
+
+    api.set_variable("force_new", "yes")
+    try:
+        api.clear("on_the_worker", run_id)
+        anew = end(system, "cleared", run_id)
+    finally:
+        api.set_variable("force_new", "")
+    assert (anew.submits, anew.state) == (2, "success"), anew.log
+    assert anew.result["request_id"] not in first.fetched
+    assert "force_new is set" in anew.log
+
+
+@pytest.mark.parametrize("dag", ["on_the_worker", "in_the_triggerer"])
+def test_a_full_queue_is_waited_for_without_a_worker(system, tmp_path, dag):
+    system.sandbox.script("submit", "queue_full_2025")
+    run_id = start(system, tmp_path, dag, dag=dag)
+    state = "up_for_reschedule" if dag == "on_the_worker" else "deferred"
+    system.airflow.api.wait_for_task(dag, run_id, "generate", state)
+    assert submits(system, dag) == []
+    found = end(system, dag, run_id, dag)
+    assert (found.submits, found.state, found.tries) == (1, "success", 1), found.log
+
+
+def test_a_lost_triggerer_loses_no_request(system, tmp_path):
+    run_id = start(system, tmp_path, "triggerer", dag="in_the_triggerer")
+    system.airflow.api.wait_for_task("in_the_triggerer", run_id, "generate", "deferred")
+    system.airflow.kill("triggerer")
+    system.airflow.start("triggerer")
+    found = end(system, "triggerer", run_id, "in_the_triggerer")
+    assert (found.submits, found.state, found.tries) == (1, "success", 1), found.log
