@@ -98,7 +98,6 @@ def test_killed_while_the_service_has_not_replied(system, tmp_path):
 
 
 def test_killed_while_it_waits(system, tmp_path):
-    system.sandbox.script("submit", "never_ready")
     run_id = start(system, tmp_path, "waiting")
     until(lambda: submits(system, "waiting"))
     [request_id] = (one.request_id for one in submits(system, "waiting"))
@@ -134,7 +133,7 @@ def test_a_cleared_task_goes_on_with_its_request_unless_a_new_one_is_asked_for(s
 
 @pytest.mark.parametrize("dag", ["on_the_worker", "in_the_triggerer"])
 def test_a_full_queue_is_waited_for_without_a_worker(system, tmp_path, dag):
-    system.sandbox.script("submit", "queue_full_2025")
+    system.sandbox.script("submit", "queue_full_2025:6")
     run_id = start(system, tmp_path, dag, dag=dag)
     state = "up_for_reschedule" if dag == "on_the_worker" else "deferred"
     system.airflow.api.wait_for_task(dag, run_id, "generate", state)
