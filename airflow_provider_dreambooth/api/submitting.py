@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from airflow_provider_dreambooth.api import wording
@@ -30,9 +30,10 @@ from airflow_provider_dreambooth.api.request_ids import REQUEST_ID
 
 RELOAD_SECONDS = 120.0
 """"It takes 2 minutes to reload" a model, says the service's documentation."""
-_RELOAD_PATIENCE = 600.0
-"""Seconds after the reload for which "model not found" is taken as "not yet"."""
-_RELOAD_POLL = 30.0
+_RELOAD_PATIENCE = 5
+"""Times as long as a reload should take, "model not found" is taken for "not yet"."""
+_RELOAD_POLLS = 4
+"""Submits in the time that a reload should take, once that time is over."""
 _ATTEMPTS = 3
 _LOAD_DELAY = 30.0
 """Seconds, if the service does not say: what it asks for where it says."""
@@ -74,10 +75,14 @@ def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
         return answer
     outcome = answer.outcome()
     document = answer.json()
-    if not isinstance(document, Mapping) or not isinstance(outcome, Ready | Pending):
+    if not isinstance(document, Mapping):
         return outcome
     request_id = read_id(document.get("id")) or read_id(document.get("request_id"))
     if request_id is None or not REQUEST_ID.fullmatch(request_id):
+        return outcome
+    if isinstance(outcome, Failed):  # it may have been billed: the id is what support asks for
+        return replace(outcome, message=f"request {request_id}: {outcome.message}")
+    if not isinstance(outcome, Ready | Pending):
         return outcome
     links = document.get("future_links")
     return Accepted(
@@ -116,11 +121,13 @@ class SubmitPolicy:
     :param queue_timeout: seconds from the first attempt for which a refusal for load is waited out.
     :param retry_unknown: repeat also what may have been accepted; it may be billed twice.
     :param reload_model: have a model loaded that the service does not find.
+    :param reload_seconds: how long loading is taken to last.
     """
 
     queue_timeout: float = 0.0
     retry_unknown: bool = False
     reload_model: bool = False
+    reload_seconds: float = RELOAD_SECONDS
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,7 @@ class Attempts:
             case Accepted():
                 return outcome
             case Refused(kind="model_not_found") if policy.reload_model:
-                return self._reload(outcome, now)
+                return self._reload(outcome, now, policy)
             case Refused():
                 return GivenUp("refused", outcome)
             case Failed():
@@ -193,12 +200,12 @@ class Attempts:
                 # The service takes an identical request within 30 seconds for spam.
                 return Again(_LOAD_DELAY * self._spread(self.unknown), "it is not known what became of it")
 
-    def _reload(self, outcome: Refused, now: float) -> Again | GivenUp:
+    def _reload(self, outcome: Refused, now: float, policy: SubmitPolicy) -> Again | GivenUp:
         if self.reloaded_at is None:
             self.reloaded_at = now
-            return Again(RELOAD_SECONDS, outcome.message, reload=True)
-        if now - self.reloaded_at < _RELOAD_PATIENCE:
-            return Again(_RELOAD_POLL, outcome.message)
+            return Again(policy.reload_seconds, outcome.message, reload=True)
+        if now - self.reloaded_at < _RELOAD_PATIENCE * policy.reload_seconds:
+            return Again(policy.reload_seconds / _RELOAD_POLLS, outcome.message)
         return GivenUp("refused", outcome)
 
     def _wait_for_room(self, outcome: Unavailable, now: float, policy: SubmitPolicy) -> Again | GivenUp:
@@ -207,6 +214,7 @@ class Attempts:
         if now >= until:
             return GivenUp("queue", outcome)
         self.for_load += 1
+        self.unreached = 0  # it answers: a line that fails now and then must not end a long wait
         told = _LOAD_DELAY if outcome.retry_after is None else outcome.retry_after
         longer = max(told, 0.1) * 1.5 ** min(self.for_load - 1, 8)
         delay = min(longer, max(told, MAX_SERVER_DELAY)) * self._spread(self.for_load)

@@ -26,7 +26,7 @@ from airflow_provider_dreambooth.api.generation import Generation, Kind, read_ge
 from airflow_provider_dreambooth.api.packing import EVENT_VERSION
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import Requested, RequestList
-from airflow_provider_dreambooth.api.submitting import Accepted, Attempts, SubmitPolicy
+from airflow_provider_dreambooth.api.submitting import RELOAD_SECONDS, Accepted, Attempts, SubmitPolicy
 from airflow_provider_dreambooth.exceptions import (
     DreamboothGenerationFailed,
     DreamboothInputError,
@@ -77,7 +77,8 @@ class GenerateOperator(BaseOperator):
     :param queue_timeout: seconds for which a refusal for load (queue full, rate limit) is waited out.
     :param retry_unknown_submit: submit again what may have been accepted; it may be billed twice.
     :param force_new: when the task was cleared, generate anew, whatever there is. (templated)
-    :param reload_model: have the model loaded if the service does not find it; it takes two minutes.
+    :param reload_model: have the model loaded if the service does not find it.
+    :param reload_seconds: how long loading is taken to last.
     :param fail_on_nsfw: fail if the service flags a picture as unsafe.
     :raises DreamboothInputError: naming a wrong parameter; nothing was sent.
     :raises DreamboothSubmitUnknown: if the submit may have been billed and no id came back. Not retried.
@@ -127,6 +128,7 @@ class GenerateOperator(BaseOperator):
         retry_unknown_submit: bool = False,
         force_new: bool | str = False,
         reload_model: bool = False,
+        reload_seconds: float = RELOAD_SECONDS,
         fail_on_nsfw: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -165,11 +167,13 @@ class GenerateOperator(BaseOperator):
         self.retry_unknown_submit = retry_unknown_submit
         self.force_new = force_new
         self.reload_model = reload_model
+        self.reload_seconds = reload_seconds
         self.fail_on_nsfw = fail_on_nsfw
         check_at_least(
             poke_interval=(self.poke_interval, 0),
             timeout=(self.timeout, 0),
             queue_timeout=(self.queue_timeout, 0),
+            reload_seconds=(self.reload_seconds, 0),
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -206,7 +210,9 @@ class GenerateOperator(BaseOperator):
             context,
             generation,
             self.dreambooth_conn_id,
-            SubmitPolicy(self.queue_timeout, self.retry_unknown_submit, self.reload_model),
+            SubmitPolicy(
+                self.queue_timeout, self.retry_unknown_submit, self.reload_model, self.reload_seconds
+            ),
             self.deferrable,
             force_new,
         )

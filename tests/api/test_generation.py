@@ -453,6 +453,7 @@ PLUMBING = {
     "retry_unknown_submit",
     "force_new",
     "reload_model",
+    "reload_seconds",
     "fail_on_nsfw",
 }
 
