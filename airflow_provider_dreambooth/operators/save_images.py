@@ -102,7 +102,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         name: str = "{request_id}-{index}",
         overwrite: bool = False,
         verify: Verification = "structure",
-        blocked_sha256: Sequence[str] = (),
+        blocked_sha256: str | Sequence[str] = (),
         contact_sheet: bool = False,
         include_prompt: bool = False,
         max_bytes: int = 64 * 1024 * 1024,
@@ -123,7 +123,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.name = name
         self.overwrite = overwrite
         self.verify = verify
-        self.blocked_sha256 = tuple(each.lower() for each in blocked_sha256)
+        listed = [blocked_sha256] if isinstance(blocked_sha256, str) else blocked_sha256
+        self.blocked_sha256 = tuple(str(each).lower() for each in listed)
         self.contact_sheet = contact_sheet
         self.include_prompt = include_prompt
         self.max_bytes = max_bytes

@@ -30,7 +30,7 @@ def unsaved_error(
 
     :param total: pictures there were in all.
     :param destination: None if links were only to be passed on.
-    :param no_manifest: why the manifest is not written, if so.
+    :param no_manifest: why the manifest, or the contact sheet, is not up to date, if so.
     :param beside: the error of the requests that gave no pictures.
     """
     final = no_manifest is None and all(failure.final for failure in failed)
@@ -46,7 +46,8 @@ def unsaved_error(
         parts.append(f"{len(failed)} of {total} pictures are not {where}{conn}: {shown}{more}.")
     if no_manifest:
         parts.append(f"{no_manifest}.")
-    others = "; the others are in XCom 'manifest'" if len(failed) < total else ""
+    saved = "the others" if failed else "all pictures, which are saved,"
+    others = f"; {saved} are in XCom 'manifest'" if len(failed) < total else ""
     parts.append(f"All links are in XCom 'ready'{others}.")
     if not final:
         parts.append("The task run again saves only what is missing, which bills nothing.")

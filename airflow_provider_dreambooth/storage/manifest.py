@@ -108,7 +108,7 @@ def write_manifest(
                 return store.uri(MANIFEST)
         except StoreFailed as failed:
             if not (part and failed.refused and overwrite):
-                raise DreamboothSaveError(f"the manifest is not written: {failed}") from None
+                raise DreamboothSaveError(f"The manifest is not up to date: {failed}") from None
             log.warning(
                 "%s is not brought up to date: %s. Nothing is lost: the entries are in %s, and the next task "
                 "that saves there and may read adds them",
@@ -219,7 +219,11 @@ class _Folder:
 
     def write(self, name: str, content: bytes, content_type: str) -> None:
         """Write an object, whole or not at all."""
-        self._local.write_bytes(content)
+        try:
+            self._local.write_bytes(content)
+        except OSError as error:
+            told = f"could not write {len(content):,} bytes to the worker's temporary folder: {error}"
+            raise StoreFailed(told) from None
         self._store.put(self._local, name, content_type)
 
     def _part(self, name: str) -> Mapping[str, Any]:

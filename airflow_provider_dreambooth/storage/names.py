@@ -18,8 +18,9 @@ MAX_NAME = 900
 
 _SUFFIX = "{suffix}"
 _SHA256 = "\0"  # stands in a name until it is known; no pattern may hold it
+_NAMED_SUFFIX = re.compile(r"\.(png|jpe?g|webp|gif)$", re.IGNORECASE)
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
-_FORMAT = re.compile(r"0?[0-9]{0,2}d?", re.ASCII)
+_FORMAT = re.compile(r"(0[0-9]{0,2})?d?", re.ASCII)
 _AMBIGUOUS = re.compile(r"[\\?#*]")  # a separator elsewhere; query, generation and glob in object URLs
 
 
@@ -69,7 +70,8 @@ def picture_names(pictures: Sequence[Nameable], pattern: str, *, date: str = "")
         if not needs_sha256(name) and (other := taken.setdefault(name, picture)) is not picture:
             raise ValueError(
                 f"name pattern {pattern!r} gives {name!r} to two pictures: index {other.index} of request "
-                f"{other.request_id} and index {picture.index} of request {picture.request_id}"
+                f"{other.request_id} and index {picture.index} of request {picture.request_id}; "
+                "have {request_id} and {index} in it"
             )
     return names
 
@@ -93,6 +95,11 @@ def _check_pattern(pattern: str) -> None:
         raise ValueError(f"name pattern {pattern!r} holds characters that cannot be printed")
     if _SUFFIX in pattern.removesuffix(_SUFFIX):
         raise ValueError(f"name pattern {pattern!r} has {_SUFFIX} elsewhere than at its end")
+    if found := _NAMED_SUFFIX.search(pattern):
+        raise ValueError(
+            f"name pattern {pattern!r} ends in {found.group()!r}, but the true suffix is added to each name: "
+            f"leave it out, or write {_SUFFIX}"
+        )
     for _, field, spec, conversion in fields:
         if field is None:
             continue

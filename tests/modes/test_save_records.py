@@ -255,3 +255,25 @@ def test_lineage_is_told_of_what_was_saved_before_others_failed(service, tmp_pat
     told = task.get_openlineage_facets_on_failure(None)
     assert [one.name for one in told.outputs] == [f"{tmp_path}/{good}-0.png"]
     assert len(told.inputs) == 1
+
+
+def test_a_page_that_cannot_be_written_costs_no_picture(service, tmp_path):
+    request_id = service.add(prompt="x")
+    options = {"request_id": request_id, "destination": f"file://{tmp_path}", "contact_sheet": True}
+    (tmp_path / "index.html").mkdir()  # stands for a disk that is full by then
+    ended = save(**options)
+    assert type(ended.error) is exceptions.DreamboothSaveError
+    told = str(ended.error)
+    assert told.startswith("The manifest is not up to date: could not write")
+    assert "All links are in XCom 'ready'; all pictures, which are saved, are in XCom 'manifest'." in told
+    assert len(document(tmp_path)["pictures"]) == len(ended.xcoms["manifest"]) == 1
+    (tmp_path / "index.html").rmdir()
+    assert save(**options).error is None
+    assert downloads(service) == 1
+
+
+@pytest.mark.parametrize("blocked", ["a" * 63, ["a" * 64, "x"], [5], [None]])
+def test_what_is_no_sha256_is_told_when_the_dag_is_parsed(blocked):
+    with pytest.raises(ValueError, match=r"blocked_sha256 holds .*; give the 64 hexadecimal digits"):
+        operator(request_id="1", blocked_sha256=blocked)
+    assert operator(request_id="1", blocked_sha256="A" * 64).blocked_sha256 == ("a" * 64,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from importlib.resources import files
@@ -176,9 +177,20 @@ def test_what_is_no_manifest_is_left_alone(destination, folder, text, told, log)
 
 def test_a_manifest_that_cannot_be_written(destination, folder, log):
     (folder / MANIFEST).mkdir(parents=True)
-    with pytest.raises(DreamboothSaveError, match="the manifest is not written: could not write"):
+    with pytest.raises(DreamboothSaveError, match="The manifest is not up to date: could not write"):
         write_manifest(destination, [saved("1", 0)], log=log)
     assert len(parts(folder)) == 1
+
+
+def test_a_full_temporary_folder_is_told(destination, folder, log):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(DreamboothSaveError, match="bytes to the worker's temporary folder"):
+            write_manifest(destination, [saved("1", 0, prompt="x" * (1 << 20))], log=log)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert tree(folder) == []
 
 
 def everything() -> dict:

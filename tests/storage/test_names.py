@@ -35,7 +35,10 @@ def test_names(pattern, names):
     [
         ("", "empty"),
         (" ", "empty"),
-        ("{index}", "to two pictures: index 0 of request 12 and index 0 of request a-b"),
+        (
+            "{index}",
+            "to two pictures: index 0 of request 12 and index 0 of request a-b; have {request_id} and",
+        ),
         ("same", "to two pictures"),
         (
             "{seed}",
@@ -45,7 +48,10 @@ def test_names(pattern, names):
         ("{0}", "unknown field"),
         ("{request_id.__class__}", "unknown field"),
         ("{request_id[0]}", "unknown field"),
+        ("{request_id}-{index}.png", "ends in '.png', but the true suffix is added"),
+        ("{request_id}-{index}.JPEG", "ends in '.JPEG'"),
         ("{request_id!r}{index}", "not accepted"),
+        ("{request_id}-{index:3}", "not accepted"),
         ("{request_id:>99999999999}", "not accepted"),
         ("{request_id}{index:999999999}", "not accepted"),
         ("{request_id}{index:{request_id}}", "not accepted"),
