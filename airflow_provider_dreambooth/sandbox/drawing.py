@@ -54,7 +54,7 @@ def _file(image: Image.Image, format: str) -> bytes:  # noqa: A002
 
 
 def _mark(pen: ImageDraw.ImageDraw, kind: str, width: int, height: int) -> None:
-    line = max(1, min(width, height) // 40)
+    line = max(1, min(width, height) // 90)
     if kind == "img2img":
         pen.rectangle((0, 0, width - 1, height - 1), outline="white", width=line)
     elif kind == "inpaint":

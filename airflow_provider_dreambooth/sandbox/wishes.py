@@ -26,6 +26,7 @@ class Wishes(TypedDict, total=False):
     seed: int | None  # None: it follows from the id
     width: int
     height: int
+    safety_checker: str  # "yes": blank pictures for an unsafe prompt
     format: str  # png, jpeg or webp
     base64: bool  # links to base64 text instead of pictures
     request_id: int | str | None  # None: the next free one

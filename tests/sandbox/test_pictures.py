@@ -57,6 +57,36 @@ def test_the_picture_shows_id_prompt_and_seed():
     draw("1 · 0", "long " * 500, 7, 8, 8)
 
 
+def test_pictures_of_the_other_kinds_look_different():
+    pictures = {
+        draw("1 · 0", "a red fox", 7, 256, 256, "png", kind) for kind in ("text2img", "img2img", "inpaint")
+    }
+    assert len(pictures) == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "checker", "censored"),
+    [("NSFW art", "yes", True), ("NSFW art", "no", False), ("a nudebranch", "yes", False)],
+)
+def test_the_safety_checker_leaves_a_blank_picture(sandbox, client, prompt, checker, censored):
+    body = {"prompt": prompt, "model_id": "flux", "safety_checker": checker, "width": 256, "height": 256}
+    sandbox.script("submit", ["success", "success"])
+    older, newer = (client.post(path, **body).json() for path in ("v4/dreambooth", "v6/images/text2img"))
+    assert (older["status"], newer["status"]) == ("success", "success")
+    assert "nsfw_content_detected" not in older
+    assert newer["nsfw_content_detected"] == censored
+    fetched = client.post(f"v6/images/fetch/{newer['id']}").json()
+    assert fetched.get("nsfw_content_detected", False) == censored
+    picture = Image.open(io.BytesIO(client.get(older["output"][0]).content))
+    assert picture.size == (256, 256)
+    assert (picture.getcolors(1) is not None) == censored
+
+
+def test_a_blank_picture_without_a_submit(sandbox, client):
+    (link,) = client.links(sandbox.add(prompt="nsfw", safety_checker="yes", format="jpeg"))
+    assert Image.open(io.BytesIO(client.get(link).content)).getextrema() == ((0, 0),) * 3
+
+
 def test_no_picture_before_its_time(sandbox, client):
     reply = client.post("v4/dreambooth", prompt="x", model_id="flux").json()
     (link,) = reply["future_links"]

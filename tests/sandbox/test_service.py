@@ -69,6 +69,49 @@ def test_the_spam_filter(started, payload):
     assert replies[1] == payload("error_rate_limit_2023")
 
 
+@with_settings(key=("one", "two"), spam_filter=True)
+def test_a_duplicate_is_of_one_account_and_one_path(started):
+    _, client = started
+    same = {**ORDER, "init_image": "https://x/y.png"}
+    for client.key in ("one", "two"):
+        for path in ("v4/dreambooth", "v4/dreambooth/img2img"):
+            statuses = [client.post(path, **same).json()["status"] for _ in range(2)]
+            assert statuses == ["processing", "error"]
+
+
+@with_settings(spam_filter=True, spam_seconds=0)
+def test_a_duplicate_after_its_time(started):
+    sandbox, client = started
+    assert {client.post("v4/dreambooth", **ORDER).json()["status"] for _ in range(2)} == {"processing"}
+    assert sandbox.accepted() == 2
+
+
+@with_settings(max_queued=1, queue_retry_after=0.5, run_time=100, spam_filter=True)
+def test_how_long_to_wait_for_the_queue_can_be_short(started):
+    sandbox, client = started
+    replies = [client.post("v4/dreambooth", **ORDER, track_id=track).json() for track in (1, 2)]
+    assert replies[1]["retry_after"] == 0.5
+    sandbox.finish(replies[0]["id"])
+    # Refused by the queue, it was no duplicate: the same may come again.
+    assert client.post("v4/dreambooth", **ORDER, track_id=2).json()["status"] == "processing"
+
+
+@with_settings(key=("one", "two"), plan_limit=2)
+def test_the_limit_of_the_plan(started, payload):
+    sandbox, client = started
+    for client.key in ("one", "two"):
+        replies = [client.post("v4/dreambooth", **ORDER).json() for _ in range(3)]
+        assert [reply["status"] for reply in replies] == ["processing", "processing", "error"]
+        assert replies[2] == payload("error_monthly_limit")
+    assert sandbox.accepted() == 4
+
+
+@pytest.mark.parametrize("name", ["reload_time", "queue_retry_after", "spam_seconds"])
+def test_no_time_is_below_zero(name):
+    with pytest.raises(ValueError, match=name):
+        Sandbox(**{name: -1})
+
+
 @with_settings(key=("one", "two"), wrong_key_http=401)
 def test_keys(started):
     sandbox, client = started
