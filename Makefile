@@ -31,7 +31,7 @@ test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those
 
 test-browser: .venv/dev.stamp ## Look at the contact sheet in a real Chromium (installed if need be; SCREENSHOTS=folder keeps pictures)
 	@scripts/install_chromium.sh >/dev/null
-	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+	SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
 	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done

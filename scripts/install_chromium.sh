@@ -5,17 +5,18 @@ set -euo pipefail
 
 find_one() {
     local name
-    for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
-        if [ -n "$name" ] && command -v "$name"; then return; fi
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        if command -v "$name"; then return; fi
     done
     return 1
 }
 
-if find_one; then exit; fi
 if [ -n "${CHROMIUM:-}" ]; then
+    command -v "$CHROMIUM" && exit
     echo "CHROMIUM is '$CHROMIUM', which cannot be run." >&2
     exit 1
 fi
+if find_one; then exit; fi
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
     echo "The browser tests need Chromium, which only root can install here, and with apt-get. Install it" >&2
     echo "yourself (Debian: apt-get install chromium fonts-liberation), or set CHROMIUM=/path/to/chromium." >&2

@@ -31,6 +31,7 @@ p { margin: 0 }
 header p, dl { color: var(--faint); font-size: .875rem }
 header p { overflow-wrap: anywhere }
 main { display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)) }
+main:has(details[open]) { align-items: start }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   overflow: hidden; break-inside: avoid }
 figure.flagged { border-color: var(--flag-line) }
@@ -54,7 +55,7 @@ dl { display: grid; grid-template-columns: auto 1fr; gap: 0 .75rem; margin: 0;
   font-variant-numeric: tabular-nums }
 dd { margin: 0; overflow-wrap: anywhere }
 """
-_LONG_PROMPT = 120
+_LONG_PROMPT = 160
 """Characters from which on a prompt is folded."""
 _THUMBNAIL = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+", re.ASCII)
 
