@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 SHEET = "index.html"
 MOST_SHOWN = 500
-"""Pictures on one page, the newest; each takes about 10 kB of it."""
+"""Pictures on one page, the newest; each takes 10 to 15 kB of it."""
 _GENERATOR = '<meta name="generator" content="airflow-provider-dreambooth">'
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 STYLE = """
