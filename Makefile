@@ -14,7 +14,7 @@ STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; 
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-browser bench docs lint types format build clean distclean stale
+.PHONY: help demo demo-stop test test-browser screenshots bench docs lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -29,9 +29,13 @@ demo-stop: .venv/demo.stamp ## Stop what `make demo KEEP=1` left running
 test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those that start a whole Airflow)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-browser: .venv/dev.stamp ## Look at the contact sheet in a real Chromium (installed if need be; SCREENSHOTS=folder keeps pictures)
+test-browser: .venv/dev.stamp ## Look at Airflow's UI and the contact sheet in a real Chromium ( SCREENSHOTS=folder keeps pictures)
 	@scripts/install_chromium.sh >/dev/null
 	SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+screenshots: .venv/dev.stamp ## Take the documentation's screenshots from a real Airflow and its contact sheet
+	@scripts/install_chromium.sh >/dev/null
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser tests/browser/test_airflow.py $(ARGS)
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
 	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done

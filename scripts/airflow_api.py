@@ -65,6 +65,10 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
         self._call("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
 
+    def test_connection(self, connection: Mapping[str, Any]) -> dict[str, Any]:
+        """Test a connection, as the UI's button does; ``[core] test_connection`` has to allow it."""
+        return dict(self._call("POST", "connections/test", json=dict(connection)))
+
     def set_variable(self, key: str, value: str) -> None:
         """Set one of Airflow's variables."""
         body = {"key": key, "value": value}
