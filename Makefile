@@ -14,7 +14,7 @@ STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; 
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-browser screenshots bench docs lint types format build clean distclean stale
+.PHONY: help demo demo-stop test test-browser test-matrix screenshots bench docs lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -36,6 +36,9 @@ test-browser: .venv/dev.stamp ## Look at Airflow's UI and the contact sheet in a
 screenshots: .venv/dev.stamp ## Take the documentation's screenshots from a real Airflow and its contact sheet
 	@scripts/install_chromium.sh >/dev/null
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser tests/browser/test_airflow.py $(ARGS)
+
+test-matrix: .venv/dev.stamp ## Test the wheel on every Airflow and Python (JOBS="2.11 3.3", SHORT=1 for less)
+	@$(BIN)/python -m scripts.matrix $(JOBS) $(if $(SHORT),--short) $(ARGS)
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
 	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
@@ -65,7 +68,7 @@ build: .venv/dev.stamp ## Make wheel and sdist in dist/
 clean: ## Remove what the targets made, but for .venv
 	@if [ -e .venv/demo.stamp ] && [ -x $(BIN)/python ]; then $(BIN)/python -m scripts.demo --stop \
 		|| echo "A demo may be running still." >&2; fi
-	rm -rf .demo dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .demo .venv-matrix dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove .venv too

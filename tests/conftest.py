@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def airflow_db() -> Path:
 
         initdb()
     return HOME / "airflow.db"
+
+
+@pytest.fixture
+def task_log(capsys, caplog) -> Iterator[Callable[[], str]]:
+    """What tasks and triggers have logged: Airflow 3 prints it in tests, 2.11 hands it to :mod:`logging`."""
+    logger = logging.getLogger("airflow.task")
+    logger.addHandler(caplog.handler)
+    caplog.set_level("INFO", "airflow.task")
+    yield lambda: capsys.readouterr().out + caplog.text
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture(scope="session")

@@ -263,39 +263,3 @@ def test_rooms_know_each_other_as_the_design_says():
     told = {code(room): set(re.findall(r"`(\w+)`", knows)) for room, _, knows in rows}
     assert told == {room: known[room] for room in told}
     assert set(known) - set(told) == {"__init__", "get_provider_info"}
-
-
-@pytest.fixture(scope="module")
-def snippets(airflow_db) -> dict[str, Any]:
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-
-    DagBundlesManager().sync_bundles_to_db()
-    bag = DagBag(dag_folder=SNIPPETS, bundle_path=SNIPPETS, bundle_name="dags-folder")
-    assert bag.import_errors == {}
-    sync_bag_to_db(bag, "dags-folder", None)
-    return bag.dags
-
-
-def run(dag: Any, **conf: Any) -> tuple[str, dict[str, Any]]:
-    dag_run = dag.test(run_conf=conf)
-    instances = dag_run.get_task_instances()
-    return dag_run.state, {each.task_id: each.xcom_pull(task_ids=each.task_id) for each in instances}
-
-
-def test_the_dag_of_the_readme(snippets, dreambooth_sandbox, tmp_path):
-    ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(2)]
-    state, xcoms = run(snippets["keep_pictures"], request_ids=ids, folder=tmp_path.as_uri())
-    assert state == "success"
-    assert [Path(uri).name for uri in xcoms["keep"]] == [f"{each}-0.png" for each in ids]
-
-
-def test_go_on_with_the_ready(snippets, dreambooth_sandbox):
-    ids = [dreambooth_sandbox.add(replies=replies) for replies in ((), ("job_failed",))]
-    _, xcoms = run(snippets["go_on_with_the_ready"], request_ids=ids)
-    assert len(xcoms["links_that_came"]) == 1
-
-
-def test_ask_in_python(snippets, dreambooth_sandbox):
-    state, xcoms = run(snippets["ask_in_python"], request_id=dreambooth_sandbox.add(samples=2))
-    assert (state, len(xcoms["wait_here"])) == ("success", 2)

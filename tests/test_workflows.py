@@ -105,7 +105,7 @@ def test_hooks_of_pre_commit_use_the_developers_own_tools():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repository["repo"] for repository in config["repos"]] == ["local"]  # nothing is fetched
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    tools = {re.split(r"[^\w-]", each)[0] for each in groups["dev"]}
+    tools = {re.split(r"[^\w-]", each)[0] for each in groups["dev"] if isinstance(each, str)}
     for hook in config["repos"][0]["hooks"]:
         program = hook["entry"].split()[0]
         assert program.startswith(".venv/bin/")

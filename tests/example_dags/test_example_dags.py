@@ -11,6 +11,7 @@ from typing import Any
 import pendulum
 import pytest
 
+from tests.airflow_versions import asset_events, returned, run_dag, store_dags
 from tests.storage.s3_server import s3_server
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
@@ -20,14 +21,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("example_*.py"))
 @pytest.fixture(scope="module")
 def dags(airflow_db) -> dict[str, Any]:
     """Every DAG of the folder, parsed as the DAG processor does and stored where ``dag.test()`` looks."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-
-    DagBundlesManager().sync_bundles_to_db()
-    bag = DagBag(dag_folder=FOLDER, bundle_path=FOLDER, bundle_name="dags-folder")
-    assert bag.import_errors == {}
-    sync_bag_to_db(bag, "dags-folder", None)
-    return bag.dags
+    return store_dags(FOLDER)
 
 
 def test_there_is_one_dag_a_file_and_its_name_is_that_of_the_file(dags):
@@ -43,17 +37,17 @@ def test_they_parse_without_connection_variable_or_database(tmp_path):
     assert not (tmp_path / "airflow.db").exists()
 
 
-def run(dag: Any, **kwargs: Any) -> dict[str, Any]:
+def run(dag: Any, conf: dict[str, Any], logical_date: Any = None) -> dict[str, Any]:
     """Run a DAG to its end and return each task's XCom."""
-    dag_run = dag.test(**kwargs)
+    dag_run = run_dag(dag, conf, logical_date)
     instances = dag_run.get_task_instances()
     assert {each.task_id: each.state for each in instances if each.state != "success"} == {}
-    return {each.task_id: each.xcom_pull(task_ids=each.task_id) for each in instances}
+    return returned(dag_run)
 
 
 def test_one_id(dags, dreambooth_sandbox):
     request_id = dreambooth_sandbox.add(prompt="a red fox", ready_in=1, samples=2)
-    xcoms = run(dags["example_dreambooth_one"], run_conf={"request_id": request_id})
+    xcoms = run(dags["example_dreambooth_one"], conf={"request_id": request_id})
     assert xcoms["wait_for_pictures"]["request_id"] == request_id
     assert xcoms["use_links"] == 2
 
@@ -63,7 +57,7 @@ def test_a_batch_of_ids_a_day(dags, dreambooth_sandbox, tmp_path):
     (tmp_path / "2026-11-22.txt").write_text("\n".join(request_ids))
     xcoms = run(
         dags["example_dreambooth_daily_batch"],
-        run_conf={"folder": tmp_path.as_uri()},
+        conf={"folder": tmp_path.as_uri()},
         logical_date=pendulum.datetime(2026, 11, 22, tz="UTC"),
     )
     assert [each["request_id"] for each in xcoms["wait_for_pictures"]] == request_ids
@@ -72,7 +66,7 @@ def test_a_batch_of_ids_a_day(dags, dreambooth_sandbox, tmp_path):
 
 def test_mapped_ids(dags, dreambooth_sandbox):
     request_ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(3)]
-    xcoms = run(dags["example_dreambooth_mapped"], run_conf={"request_ids": request_ids})
+    xcoms = run(dags["example_dreambooth_mapped"], conf={"request_ids": request_ids})
     assert [dreambooth_sandbox.fetches(each) > 0 for each in request_ids] == [True] * 3
     assert len(xcoms["collect"]) == 3
 
@@ -80,7 +74,7 @@ def test_mapped_ids(dags, dreambooth_sandbox):
 def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
     request_ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(3)]
     conf = {"request_ids": request_ids, "destination": tmp_path.as_uri()}
-    xcoms = run(dags["example_dreambooth_save"], run_conf=conf)
+    xcoms = run(dags["example_dreambooth_save"], conf=conf)
     [folder] = tmp_path.iterdir()
     assert [uri.removeprefix(f"{folder.as_uri()}/") for uri in xcoms["save_pictures"]] == [
         f"{request_id}-0.png" for request_id in request_ids
@@ -96,7 +90,6 @@ def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # botocore's dates
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # s3fs leaves sockets behind
 def test_pictures_to_s3(dags, dreambooth_sandbox):
-    from airflow.models.asset import AssetEvent
     from airflow.utils.session import create_session
 
     meta = {"model_id": "midjourney", "seed": 7, "prompt": "a red fox"}
@@ -105,7 +98,7 @@ def test_pictures_to_s3(dags, dreambooth_sandbox):
     with s3_server("aws_default", "my-bucket") as s3:
         xcoms = run(
             dags["example_dreambooth_s3"],
-            run_conf={"request_ids": requests, "folder": "s3://my-bucket/cards"},
+            conf={"request_ids": requests, "folder": "s3://my-bucket/cards"},
             logical_date=pendulum.datetime(2026, 11, 25, tz="UTC"),
         )
         found = [each["Key"] for each in s3.list_objects_v2(Bucket="my-bucket")["Contents"]]
@@ -120,6 +113,6 @@ def test_pictures_to_s3(dags, dreambooth_sandbox):
     parts = [name for name in found if name.startswith("cards/.manifest/")]
     assert sorted(found) == sorted([*names, *parts, "cards/index.html", "cards/manifest.json"])
     with create_session() as session:
-        events = {event.asset.uri: event.extra for event in session.query(AssetEvent)}
+        events = dict(asset_events(session))
     assert set(events) == set(xcoms["save_pictures"])
     assert events[f"s3://my-bucket/{names[0]}"]["seed"] == 7

@@ -265,7 +265,8 @@ class TestWhereTheConnectionComesFrom:
         assert DreamboothHook().get_conn().config.base_url == "https://modelslab.com"
 
     def test_extra_that_is_no_json(self, connect):
-        with pytest.raises(DreamboothConnectionError, match="no JSON object"):
+        # Airflow 3.0 and 3.1 do not even make a connection of it.
+        with pytest.raises(DreamboothConnectionError, match=r"no JSON object|Airflow could not read it"):
             connect(extra="timeout=3").get_conn()
 
     def test_nothing_is_looked_up_before_the_first_call(self):

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_dreambooth.lineage import MOST_ASSETS, MOST_IN_EXTRA, dataset_of, openlineage
 from airflow_provider_dreambooth.storage import SavedPicture
 from airflow_provider_dreambooth.storage.records import utc_now
+from tests.airflow_versions import hook_lineage
 
 ROOT = Path(__file__).parents[2]
 SECRET = "X-Signature=abc"
@@ -70,14 +71,13 @@ from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImage
 from airflow_provider_dreambooth.sandbox import Sandbox
 
 if "without" in sys.argv:
-    for name in ("airflow.providers.openlineage", "openlineage"):
+    for name in ("airflow.providers.openlineage.extractors", "openlineage"):
         sys.modules[name] = None
 from airflow.utils.db import initdb
 initdb()
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-from airflow.models.dagbundle import DagBundleModel
+from pathlib import Path
 from airflow.utils.session import create_session
+from tests.airflow_versions import asset_events, run_dag, store_dags
 
 with Sandbox(key="sandbox-key") as sandbox:
     os.environ["AIRFLOW_CONN_DREAMBOOTH_DEFAULT"] = sandbox.connection_json
@@ -99,36 +99,37 @@ with Sandbox(key="sandbox-key") as sandbox:
             results=sign(links.output),
             destination=f"file://{folder}",
             name="ä {request_id}-{index}",
-            outlets=[Asset(name="pictures", uri="s3://bucket/folder"), AssetAlias("one by one")],
+            outlets=[Asset("s3://bucket/folder"), AssetAlias("one by one")],
         )
-    with create_session() as session:
-        session.merge(DagBundleModel(name="tests"))
-    bag = DagBag(dag_folder=os.devnull)
-    bag.bag_dag(dag)
-    sync_bag_to_db(bag, "tests", "1")
-    run = dag.test()
+    dags = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    run = run_dag(store_dags(dags, dag)["lineage"])
     assert str(run.state).endswith("success"), run.state
 
-from airflow.models.asset import AssetEvent
 with create_session() as session:
-    events = [(event.asset.uri, event.extra) for event in session.query(AssetEvent)]
+    events = asset_events(session)
 print("RESULT", json.dumps({"ids": ids, "events": events}))
 """
 
 
 @pytest.fixture
 def run(tmp_path):
+    dags = tmp_path / "dags"
+    dags.mkdir()
+
     def go(*arguments, **environment):
         env = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW_HOME": str(tmp_path / "airflow"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
             "FOLDER": str(tmp_path / "pictures"),
             **environment,
         }
-        command = [sys.executable, "-W", "ignore", "-c", RUN, *arguments]
+        script = tmp_path / "run.py"
+        script.write_text(RUN)
+        command = [sys.executable, "-W", "ignore", str(script), *arguments]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=110)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
@@ -180,12 +181,9 @@ def test_openlineage_hears_of_a_real_run(run, tmp_path):
 
 
 def test_the_collector_of_hook_lineage_hears_of_links_and_objects(monkeypatch):
-    from airflow.sdk import lineage as sdk_lineage
-
     from airflow_provider_dreambooth.lineage import collect
 
-    collector = sdk_lineage.HookLineageCollector()
-    monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: collector)
+    collector = hook_lineage(monkeypatch)
     collect(object(), [saved(1), saved(2, uri="s3://bucket/folder/ä.png")])
     lineage = collector.collected_assets
     assert [one.asset.uri for one in lineage.inputs] == [

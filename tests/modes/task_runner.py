@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.execution_time.comms import SetXCom
-from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_dreambooth.triggers.dreambooth import DreamboothFetchTrigger
 from airflow_provider_dreambooth.triggers.pause import DreamboothPauseTrigger
+from tests.airflow_versions import HAS_STATE_STORE, line_to_airflow, pushed_xcom
 
 TRIGGERS = {
     f"{cls.__module__}.{cls.__qualname__}": cls for cls in (DreamboothFetchTrigger, DreamboothPauseTrigger)
@@ -81,10 +80,10 @@ class Triggerer:
         self.send(message)
 
     def send(self, message: Any) -> None:
-        if isinstance(message, SetXCom):
-            place = (message.dag_id, message.task_id, message.run_id, message.map_index)
+        if pushed := pushed_xcom(message):
+            place = (pushed.dag_id, pushed.task_id, pushed.run_id, pushed.map_index)
             assert place == (self.ti.dag_id, self.ti.task_id, self.ti.run_id, self.ti.map_index)
-            self.ti.xcom_push(message.key, message.value)
+            self.ti.xcom_push(pushed.key, pushed.value)
 
 
 @dataclass
@@ -101,7 +100,7 @@ class Ended:
 def run_task(
     make_task: Callable[[], Any],
     *,
-    state_store: bool | StateStore = True,
+    state_store: bool | StateStore = HAS_STATE_STORE,
     try_number: int = 1,
     max_tries: int = 0,
 ) -> Ended:
@@ -123,7 +122,7 @@ def run_task(
             classpath, kwargs = deferred.trigger.serialize()
             trigger = TRIGGERS[classpath](**through_json(kwargs))
             trigger.task_instance = ti  # type: ignore[assignment]
-            with set_supervisor_comms(Triggerer(ti)):
+            with line_to_airflow(Triggerer(ti)):
                 event = asyncio.run(_only(trigger))
             events.append(through_json(event.payload))
             if isinstance(event, TaskSuccessEvent):
