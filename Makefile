@@ -14,7 +14,7 @@ STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; 
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-browser test-matrix screenshots bench docs lint types format build clean distclean stale
+.PHONY: help demo demo-stop test test-browser test-matrix test-stores screenshots bench docs lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -39,6 +39,9 @@ screenshots: .venv/dev.stamp ## Take the documentation's screenshots from a real
 
 test-matrix: .venv/dev.stamp ## Test the wheel on every Airflow and Python (JOBS="2.11 3.3", SHORT=1 for less)
 	@$(BIN)/python -m scripts.matrix $(JOBS) $(if $(SHORT),--short) $(ARGS)
+
+test-stores: .venv/stores.stamp ## Run the tests on S3, Azure, Google Cloud and disk, with faults on the way (it takes npm)
+	$(BIN)/python -m pytest tests/stores $(ARGS)
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
 	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
@@ -75,7 +78,7 @@ distclean: clean ## Remove .venv too
 	rm -rf .venv
 
 # Only what needs the .venv removes a stale one: help and clean do without.
-.venv/bin/uv .venv/demo.stamp .venv/dev.stamp .venv/docs.stamp: $(STALE)
+.venv/bin/uv .venv/demo.stamp .venv/dev.stamp .venv/docs.stamp .venv/stores.stamp: $(STALE)
 stale:
 	@echo "The .venv is of a Python that is gone; it is made anew"
 	rm -rf .venv
@@ -101,4 +104,13 @@ stale:
 .venv/docs.stamp: pyproject.toml .venv/demo.stamp
 	@echo "Installing Sphinx into .venv"
 	@$(INSTALL) --editable '.[sandbox]' --group docs
+	@touch $@
+
+# The object stores' clients, and programs that play the stores. npm is asked for first: without it there is no Azurite.
+.venv/stores.stamp: pyproject.toml .venv/dev.stamp
+	@command -v npm >/dev/null \
+		|| { echo "npm is needed: Azurite, which plays Azure Blob Storage, comes from there (on Debian: apt install npm)." >&2; exit 1; }
+	@echo "Installing the clients of the object stores, and what plays the stores, into .venv"
+	@$(INSTALL) --editable '.[sandbox,s3,azure,gcs]' --group dev --group stores
+	@npm install --prefix .venv/azurite --silent --no-audit --no-fund --no-update-notifier azurite@3
 	@touch $@

@@ -2,7 +2,8 @@
 """
 A destination where objects are whole or absent.
 
-This is the one place that goes under :class:`ObjectStoragePath`, to the file system of fsspec behind it.
+This and :mod:`~airflow_provider_dreambooth.storage.backends` are the one place that goes under
+:class:`ObjectStoragePath`, to the file system of fsspec behind it.
 Writing through ``path.open("wb")`` leaves a truncated object when an exception passes; a whole local file is
 handed over instead, in one call after which S3, Google Cloud Storage and Azure show the object only if all
 of it arrived. Elsewhere it is written beside its final name and renamed.
@@ -16,32 +17,13 @@ import os
 import posixpath
 import secrets
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
+from airflow_provider_dreambooth.storage.backends import Backend, refuses
 from airflow_provider_dreambooth.storage.links import without_queries
-
-_PART = 8 << 20
-"""Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
-_ALONE = {"max_concurrency": 1}
-"""One part of an object at a time: s3fs would have ten in memory. Several objects are under way anyhow."""
-
-_EXTRAS = {
-    **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
-    **dict.fromkeys(("gs", "gcs"), "gcs"),
-    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
-}
-"""What each store's file system comes with."""
-# How each store is told what a browser should take the object for.
-_OPTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "s3": lambda kind: {"ContentType": kind, "chunksize": _PART, **_ALONE},
-    "gcs": lambda kind: {"content_type": kind, "chunksize": _PART},
-    "azure": lambda kind: {"content_settings": _azure(kind)},
-}
 
 
 class StoreFailed(Exception):
@@ -70,15 +52,22 @@ class Store:
         # Airflow 2.11 keeps the id among the options of the file system.
         self._conn_id = getattr(destination, "conn_id", None) or destination.storage_options.get("conn_id")
         self._local = self.protocol in ("file", "local")
+        self._backend = Backend.of(self.protocol)
         try:
             self._fs = destination.fs
+            if self._backend:
+                self._backend.prepare(self._fs)
         except Exception as error:  # noqa: BLE001 - whatever a provider raises: the library or the connection lacks
             raise self._unusable(error) from None
 
     @property
+    def _bucket(self) -> str:
+        return self._root.lstrip("/").partition("/")[0] or self._root
+
+    @property
     def lists(self) -> bool:
         """Whether :meth:`sizes` takes one request."""
-        return self.protocol in _EXTRAS
+        return self._backend is not None
 
     @property
     def scratch(self) -> str | None:
@@ -104,23 +93,24 @@ class Store:
                 probe.parent.mkdir(parents=True, exist_ok=True)
                 probe.touch(exist_ok=False)
                 probe.unlink()
+            elif self._backend:
+                self._backend.probe(self._fs, self._bucket)
             else:
-                self._fs.info(self._root.lstrip("/").partition("/")[0] or self._root)
-        except PermissionError as error:
-            if self._local or not overwrite:
-                raise self._unusable(error) from None
+                self._fs.info(self._bucket)
         except FileNotFoundError as error:
             if self._local:
                 raise self._unusable(error) from None
-            bucket = self._root.lstrip("/").partition("/")[0]
-            raise self._unusable(f"there is no bucket {bucket!r}") from None
+            raise self._unusable(f"there is no bucket {self._bucket!r}") from None
         except Exception as error:  # noqa: BLE001 - every store has its own
-            raise self._unusable(error) from None
+            if self._local or not overwrite or not refuses(error):
+                raise self._unusable(error) from None
 
     def size(self, name: str) -> int | None:
         """Give an object's bytes; None if there is none of this name."""
+        path = self._path(name)
         try:
-            found = self._fs.info(self._path(name))
+            self._fs.invalidate_cache(posixpath.dirname(path))  # others write there too
+            found = self._fs.info(path)
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001
@@ -162,9 +152,10 @@ class Store:
             if self._local:
                 local = Path(self._path(name))
                 local.open("rb").close()
+            elif self._backend:
+                self._backend.get(self._fs, self._path(name), local)
             else:
-                options = _ALONE if _EXTRAS.get(self.protocol) == "s3" else {}
-                self._fs.get_file(self._path(name), str(local), **options)
+                self._fs.get_file(self._path(name), str(local))
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 told = (
@@ -186,8 +177,8 @@ class Store:
         try:
             if self._local:
                 self._put_local(local, Path(path))
-            elif options := _OPTIONS.get(_EXTRAS.get(self.protocol, "")):
-                self._fs.put_file(str(local), path, **options(content_type))
+            elif self._backend:
+                self._backend.put(self._fs, local, path, content_type)
             else:
                 self._put_and_rename(local, path)
         except Exception as error:  # noqa: BLE001
@@ -239,7 +230,7 @@ class Store:
         return posixpath.join(folder, f".{name}.{secrets.token_hex(4)}.part")
 
     def _failed(self, what: str, name: str, error: Exception) -> StoreFailed:
-        refused = isinstance(error, PermissionError) or (
+        refused = refuses(error) or (
             isinstance(error, FileNotFoundError) and what.startswith("write") and not self._local
         )
         hint = ""
@@ -250,16 +241,9 @@ class Store:
     def _unusable(self, error: Exception | str) -> DreamboothSaveError:
         by = f"storage_conn_id {self._conn_id!r}" if self._conn_id else "no storage_conn_id"
         why = error if isinstance(error, str) else _told(error)
-        extra = _EXTRAS.get(self.protocol)
-        if extra and "No filesystem registered" in why:
-            why += f"; pip install 'airflow-provider-dreambooth[{extra}]' brings it"
+        if self._backend and "No filesystem registered" in why:
+            why += f"; pip install 'airflow-provider-dreambooth[{self._backend.extra}]' brings it"
         return DreamboothSaveError(f"destination {self.uri('')} cannot be used with {by}: {why}")
-
-
-def _azure(content_type: str) -> Any:
-    from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,unused-ignore]
-
-    return ContentSettings(content_type=content_type)
 
 
 def _told(error: Exception) -> str:

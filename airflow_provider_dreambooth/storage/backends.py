@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the file systems behind the object stores must be told, and what they say when they fail.
+
+Belongs to :mod:`~airflow_provider_dreambooth.storage.store`: together they are the one place that goes under
+:class:`ObjectStoragePath`. Each store has its own words for the same few things: send an object in parts that
+fit into memory, let what arrives be checked, show it in a browser.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PART = 8 << 20
+"""Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
+}
+_GCS_IN_ONE = 5 << 20
+"""Bytes below which gcsfs sends an object in one request."""
+_GCS_BOUNDARY = b"\n--==0=="
+"""With which gcsfs ends an object there: what comes after it in a picture would be cut off."""
+
+
+class Backend:
+    """
+    One of the stores whose put is atomic: an object is there once all of it has arrived.
+
+    :param protocol: of the destination.
+    """
+
+    def __init__(self, protocol: str) -> None:
+        self.extra = _EXTRAS[protocol]
+        """The extra of this package that brings its file system."""
+
+    @classmethod
+    def of(cls, protocol: str) -> Backend | None:
+        """Give that of a protocol; None if nothing is known of it."""
+        return cls(protocol) if protocol in _EXTRAS else None
+
+    def prepare(self, fs: Any) -> None:
+        """Set what can only be set for all of a file system's objects."""
+        if self.extra == "azure":
+            # Azure's client would hold up to 64 MiB in memory, and send them again whole after a fault.
+            client = getattr(fs, "service_client", None)
+            with contextlib.suppress(AttributeError):
+                client._config.max_single_put_size = PART  # type: ignore[union-attr] # noqa: SLF001
+
+    def probe(self, fs: Any, bucket: str) -> None:
+        """Look whether the bucket can be reached; raises whatever the file system does."""
+        if self.extra == "gcs":
+            # gcsfs takes an empty bucket for a missing one, where an account may only see its objects.
+            fs.call("GET", "b/{}/o", bucket, maxResults=1, json_out=True)
+        else:
+            fs.info(bucket)
+
+    def put(self, fs: Any, local: Path, path: str, content_type: str) -> None:
+        """Send a file; raises whatever the file system does, and then there is nothing of it."""
+        match self.extra:
+            case "s3":  # botocore sends a checksum of each part by itself
+                # One part at a time: s3fs would have ten in memory. Several objects are under way anyhow.
+                fs.put_file(str(local), path, ContentType=content_type, chunksize=PART, max_concurrency=1)
+            case "azure":
+                settings = {"content_type": content_type}
+                options = {"max_concurrency": 1, "validate_content": True}
+                fs.put_file(str(local), path, content_settings=settings, **options)
+            case _:
+                self._put_gcs(fs, local, path, content_type)
+
+    def get(self, fs: Any, path: str, local: Path) -> None:
+        """Fetch an object into a file, one part at a time."""
+        options = {"concurrency": 1} if self.extra == "gcs" else {"max_concurrency": 1}
+        fs.get_file(path, str(local), **options)
+
+    @staticmethod
+    def _put_gcs(fs: Any, local: Path, path: str, content_type: str) -> None:
+        if local.stat().st_size < _GCS_IN_ONE and _GCS_BOUNDARY in local.read_bytes():
+            raise ValueError("gcsfs would cut this picture off: it contains the boundary between its parts")
+        try:
+            options = {"content_type": content_type, "chunksize": PART, "consistency": "md5"}
+            fs.put_file(str(local), path, **options)
+        except Exception as error:
+            if type(error).__name__ == "ChecksumError":  # told once the object is there
+                fs.rm_file(path)
+            raise
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether a store does not know or not allow the account, and so will refuse other objects too."""
+    return any(
+        isinstance(one, PermissionError)
+        or str(getattr(one, "status_code", None) or getattr(one, "code", None)) in ("401", "403")
+        or (isinstance(one, OSError) and str(one).startswith("Forbidden"))  # gcsfs
+        for one in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    seen: set[int] = set()
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
