@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.matrix import JOBS as JOBS_OF_THE_MATRIX
+
 ROOT = Path(__file__).parents[1]
 FILES = {path.name: path.read_text() for path in sorted((ROOT / ".github" / "workflows").glob("*"))}
 WORKFLOWS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text) for name, text in FILES.items()}
@@ -74,10 +76,14 @@ def test_what_is_run_is_there():
     assert not [run for run in ran.splitlines() if re.search(r"\$\{\{\s*github\.", run)]
 
 
-def test_every_python_that_is_told_of_is_tried():
+def test_every_python_that_is_told_of_and_every_airflow_is_tried():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     told = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
-    assert WORKFLOWS["ci.yml"]["jobs"]["everything"]["strategy"]["matrix"]["python"] == told
+    jobs = WORKFLOWS["ci.yml"]["jobs"]
+    assert jobs["everything"]["strategy"]["matrix"]["python"] == told
+    assert jobs["versions"]["strategy"]["matrix"]["job"] == [job.name for job in JOBS_OF_THE_MATRIX]
+    setup = next(step for step in jobs["versions"]["steps"] if "setup-python" in step.get("uses", ""))
+    assert setup["with"]["python-version"].split() == told
 
 
 @pytest.mark.parametrize(
