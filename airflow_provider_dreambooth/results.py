@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_dreambooth.api.batch import Batch
@@ -39,6 +40,9 @@ def submitted(accepted: Accepted) -> dict[str, Any]:
         "output": list(accepted.output),
         "meta": accepted.meta,
     }
+    if accepted.submitted_at is not None:
+        at = datetime.fromtimestamp(accepted.submitted_at, tz=UTC)
+        result["submitted_at"] = at.isoformat(timespec="milliseconds")
     if accepted.nsfw_content_detected is not None:
         result["nsfw_content_detected"] = accepted.nsfw_content_detected
     return result

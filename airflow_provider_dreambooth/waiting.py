@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.packing import EVENT_VERSION, pack, unpack
 from airflow_provider_dreambooth.api.polling import PollPolicy
-from airflow_provider_dreambooth.api.request_ids import RequestList
+from airflow_provider_dreambooth.api.request_ids import Requested, RequestList
 from airflow_provider_dreambooth.exceptions import (
     DreamboothConnectionError,
     DreamboothError,
@@ -93,10 +93,20 @@ def begin(
 ) -> Batch:
     """Begin to wait, now unless ``began`` (epoch seconds) says otherwise, for at most ``timeout`` seconds."""
     began = time.time() if began is None else began
-    requests = asked.requests
-    if context["ti"].try_number > 1:  # the service's estimate counted from the submit, which is long ago
-        requests = tuple(replace(request, eta=None) for request in requests)
+    first_try = context["ti"].try_number == 1
+    requests = [
+        replace(one, eta=_eta_left(one, began, first_try=first_try)) if one.eta else one
+        for one in asked.requests
+    ]
     return Batch(requests, began=began, deadline=began + timeout, policy=policy)
+
+
+def _eta_left(request: Requested, now: float, *, first_try: bool) -> float | None:
+    """Give what is left of an estimate, which counts from the submit; None if it tells nothing any more."""
+    if request.submitted_at is None:
+        return request.eta if first_try else None
+    left = (request.eta or 0.0) - max(now - request.submitted_at, 0.0)
+    return left if left > 0 else None
 
 
 @contextmanager

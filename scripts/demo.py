@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The demo: eight requests at a played service, waited for and saved by a DAG in a real Airflow.
+The demo: eight prompts, submitted to a played service, waited for and saved by a DAG in a real Airflow.
 
 ``python -m scripts.demo [--keep]`` runs it, ``python -m scripts.demo --stop`` ends what ``--keep`` has left.
 """
@@ -26,25 +26,22 @@ from scripts.processes import stop_recorded
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".demo"
-DAG_ID = "example_dreambooth_save"
-# What is asked for, and when it is ready, in seconds from the submit. Two of them are given a hard time.
-REQUESTS: tuple[dict[str, Any], ...] = (
-    {"prompt": "a red fox in the snow", "ready_in": 1},
-    {"prompt": "a lighthouse in a storm, oil on canvas", "ready_in": 3, "width": 768, "height": 512},
-    {"prompt": "an astronaut watering tomatoes", "ready_in": 5, "replies": ["http_500"]},
-    {"prompt": "a teapot made of glass", "ready_in": 7, "samples": 2},
-    {"prompt": "a library under the sea", "ready_in": 9, "width": 512, "height": 768},
-    {
-        "prompt": "a paper crane on a piano",
-        "ready_in": 11,
-        "picture_faults": [{"fault": "late", "requests": 1}],
-    },
-    {"prompt": "two owls playing chess", "ready_in": 13},
-    {"prompt": "a night train crossing the alps", "ready_in": 15, "width": 1024, "height": 576},
+DAG_ID = "example_dreambooth_generate"
+PICTURES: tuple[dict[str, Any], ...] = (
+    {"prompt": "a red fox in the snow"},
+    {"prompt": "a lighthouse in a storm, oil on canvas", "width": 768, "height": 512},
+    {"prompt": "an astronaut watering tomatoes"},
+    {"prompt": "a teapot made of glass", "samples": 2},
+    {"prompt": "a library under the sea", "width": 512, "height": 768},
+    {"prompt": "a paper crane on a piano", "seed": 1964},
+    {"prompt": "two owls playing chess"},
+    {"prompt": "a night train crossing the alps", "width": 1024, "height": 576},
 )
+# The service is given a hard time: one submit finds the queue full, and two looks an error.
+SERVICE = ("--run-time", "2", "12")
+FAULTS = {"submit": ["ok", "ok", "queue_full_2025:6"], "fetch": ["ok", "http_500", "ok", "http_429:2"]}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TASK_STATES = {
-    "queued": "waits for a worker slot",
     "running": "runs on a worker",
     "deferred": "waits in the triggerer, holding no worker slot",
     "up_for_retry": "failed, will be tried again",
@@ -58,8 +55,8 @@ class Demo:
         self._began = time.monotonic()
         self._shown: dict[str, str] = {}
         self._ready: set[str] = set()
-        self.prompts: dict[str, str] = {}
-        self.sandbox = LocalSandbox(FOLDER / "sandbox")
+        self._submits = 0
+        self.sandbox = LocalSandbox(FOLDER / "sandbox", *SERVICE)
 
     @property
     def seconds(self) -> float:
@@ -70,31 +67,24 @@ class Demo:
         """One line of the timeline."""
         print(f"{self.seconds:6.1f} s  {text}", flush=True)
 
-    def submit(self) -> None:
-        """Queue the requests, as somebody else would have done."""
-        for request in REQUESTS:
-            self.prompts[self.sandbox.add(**request)] = request["prompt"]
-        last = REQUESTS[-1]["ready_in"]
-        self.say(f"{len(REQUESTS)} requests are queued; the last will be ready in {last} seconds")
-
-    def submitted(self) -> list[dict[str, Any]]:
-        """What a task that submits returns: fetching does not repeat the prompt."""
-        return [
-            {"request_id": request_id, "meta": {"prompt": prompt}}
-            for request_id, prompt in self.prompts.items()
-        ]
-
     def show(self, states: Mapping[str, str]) -> None:
         """Tell what has changed: the tasks' states, and what the service has handed out."""
         self.sandbox.processes.check()
+        submits = self.sandbox.submits()
+        prompts = {each["request_id"]: each["body"]["prompt"] for each in submits}
+        for each in submits[self._submits :]:
+            became = f"request {each['request_id']}" if each["request_id"] else each["reply"]
+            self.say(f"  submitted: {each['body']['prompt']}: {became}")
+        self._submits = len(submits)
         for record in self.sandbox.journal():
             request_id = record["request_id"]
-            if record["answered_as"] == "success" and request_id not in self._ready:
+            fetched = record["path"].endswith("/fetch") and record["answered_as"] == "success"
+            if fetched and request_id not in self._ready:
                 self._ready.add(request_id)
-                done = f"{len(self._ready)} of {len(self.prompts)}"
-                self.say(f"  {done} ready: {request_id} {self.prompts.get(request_id, '')}")
+                done = f"{len(self._ready)} of {len(PICTURES)}"
+                self.say(f"  {done} ready: {request_id} {prompts.get(request_id, '')}")
         for task, state in sorted(states.items()):
-            if state != self._shown.get(task, "none"):
+            if state not in ("queued", "scheduled", self._shown.get(task, "none")):
                 self._shown[task] = state
                 self.say(
                     f"Task {task}: {state}{': ' if state in TASK_STATES else ''}{TASK_STATES.get(state, '')}"
@@ -105,15 +95,19 @@ class Demo:
         manifest = airflow.api.xcom(DAG_ID, run_id, "save_pictures", "manifest")
         uris = airflow.api.xcom(DAG_ID, run_id, "save_pictures")
         missing = [uri for uri in uris if not local_path(uri).is_file()]
-        if missing or {str(entry["request_id"]) for entry in manifest} != set(self.prompts):
+        if missing or {entry["prompt"] for entry in manifest} != {each["prompt"] for each in PICTURES}:
             raise RuntimeError(f"the run succeeded, but its pictures are not all there; missing: {missing}")
         fetches = Counter(each["request_id"] for each in self.sandbox.journal() if "fetch" in each["path"])
         folder = local_path(uris[0]).parent
-        print("\n   Request  Fetches  Prompt")
-        for request_id, prompt in self.prompts.items():
-            print(f"{request_id:>10}  {fetches[request_id]:>7}  {prompt}")
+        print("\n   Request  Fetches        Seed  Prompt")
+        for entry in manifest:
+            if entry["index"] == 0:
+                known = f"{entry['request_id']:>10}  {fetches[entry['request_id']]:>7}  {entry['seed']:>10}"
+                print(f"{known}  {entry['prompt']}")
+        sent, billed = len(self.sandbox.submits()), self.sandbox.billed()
+        print(f"\nBilled         {billed} requests ({sent} submits, {sent - billed} refused for load)")
         logs = airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
-        print(f"\nPictures       {folder}  ({len(uris)})")
+        print(f"Pictures       {folder}  ({len(uris)})")
         print(f"Manifest       {folder / 'manifest.json'}")
         print(f"Task logs      {logs}")
         print(f"Contact sheet  {(folder / 'index.html').as_uri()}\n")
@@ -131,11 +125,11 @@ class Demo:
             self.say(f"Airflow {metadata.version('apache-airflow')} starts: {', '.join(COMPONENTS)} …")
             with airflow:
                 self.say("Airflow is up and healthy")
-                self.submit()
-                destination = (FOLDER / "pictures").as_uri()
-                conf = {"request_ids": self.submitted(), "destination": destination}
+                for endpoint, replies in FAULTS.items():
+                    self.sandbox.script(endpoint, replies)
+                conf = {"pictures": list(PICTURES), "destination": (FOLDER / "pictures").as_uri()}
                 run_id = airflow.api.trigger(DAG_ID, conf)
-                self.say(f"DAG {DAG_ID} runs")
+                self.say(f"DAG {DAG_ID} runs: {len(PICTURES)} prompts to draw")
                 state = airflow.api.wait_for_run(DAG_ID, run_id, seconds=180, watch=self.show)
                 if state != "success":
                     raise RuntimeError(f"the run ended as {state}.\n{_reasons(airflow, run_id)}")

@@ -24,9 +24,11 @@ class LocalSandbox:
     Run the sandbox; a context manager that starts it, waits until it answers, and ends it.
 
     :param folder: where it has its log and its record of what runs.
+    :param options: further options of its command line.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self.processes = Processes(folder)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.connection_json = json.dumps({"conn_type": "dreambooth", "host": self.url, "password": KEY})
@@ -38,6 +40,19 @@ class LocalSandbox:
         reply = self._session.post(f"{self.url}/sandbox/requests", json=wishes, timeout=10)
         reply.raise_for_status()
         return str(reply.json()["request_id"])
+
+    def script(self, endpoint: str, replies: list[str]) -> None:
+        """Answer the next requests to an endpoint with these faults."""
+        wish = {"endpoint": endpoint, "replies": replies}
+        self._session.post(f"{self.url}/sandbox/script", json=wish, timeout=10).raise_for_status()
+
+    def submits(self) -> list[dict[str, Any]]:
+        """Every submit so far, accepted or not."""
+        return list(self._session.get(f"{self.url}/sandbox/submits", timeout=10).json())
+
+    def billed(self) -> int:
+        """How many submits were accepted, and would be billed."""
+        return int(self._session.get(f"{self.url}/sandbox/billing", timeout=10).json()["accepted"])
 
     def told(self, request_id: str) -> dict[str, Any]:
         """What the service knows of a request."""
@@ -52,6 +67,7 @@ class LocalSandbox:
     def __enter__(self) -> Self:
         port = self.url.rpartition(":")[2]
         command = [sys.executable, "-m", "airflow_provider_dreambooth.sandbox", "--port", port, "--key", KEY]
+        command += self._options
         try:
             self.processes.start("sandbox", command, os.environ)
             self._wait_until_it_answers(30)

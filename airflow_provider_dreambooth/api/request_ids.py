@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_dreambooth.api import wording
@@ -26,10 +27,16 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class Requested:
-    """One request to wait for, and what its submit's reply already told."""
+    """
+    One request to wait for, and what its submit's reply already told.
+
+    :param eta: seconds from the submit to readiness, as the service estimated them.
+    :param submitted_at: epoch seconds.
+    """
 
     request_id: str
     eta: float | None = None
+    submitted_at: float | None = None
     meta: Mapping[str, Any] | None = None
     ready: Ready | None = None
 
@@ -85,10 +92,19 @@ def _requested(value: object, place: str) -> Requested:
         return Requested(
             _checked(request_id, f"{place}['request_id']"),
             eta=read_eta(value.get("eta")),
+            submitted_at=_epoch(value.get("submitted_at")),
             meta=read_meta(value),
             ready=ready if isinstance(ready, Ready) else None,
         )
     return Requested(_checked(value, place))
+
+
+def _epoch(value: object) -> float | None:
+    """Read a moment in ISO 8601; None for anything else, or for one without a time zone."""
+    with suppress(ValueError, OverflowError):
+        if isinstance(value, str) and (moment := datetime.fromisoformat(value)).tzinfo:
+            return moment.timestamp()
+    return None
 
 
 def _checked(value: object, place: str) -> str:

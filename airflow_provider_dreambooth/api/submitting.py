@@ -47,6 +47,7 @@ class Accepted:
     :param eta: seconds, as the service estimates; None if it does not say, or if the pictures are there.
     :param output: the links, if the pictures are there.
     :param future_links: where the service expects to put them.
+    :param submitted_at: epoch seconds at which the reply was there.
     """
 
     request_id: str
@@ -55,6 +56,7 @@ class Accepted:
     output: tuple[str, ...] = ()
     nsfw_content_detected: Any = None
     future_links: tuple[str, ...] = ()
+    submitted_at: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Make JSON primitives of it."""
@@ -179,7 +181,7 @@ class Attempts:
         """
         match outcome:
             case Accepted():
-                return outcome
+                return replace(outcome, submitted_at=now)
             case Refused(kind="model_not_found") if policy.reload_model:
                 return self._reload(outcome, now, policy)
             case Refused():

@@ -300,5 +300,5 @@ class GenerateOperator(BaseOperator):
 
 
 def _asked(accepted: Accepted) -> RequestList:
-    one = Requested(accepted.request_id, eta=accepted.eta, meta=accepted.meta)
+    one = Requested(accepted.request_id, accepted.eta, accepted.submitted_at, accepted.meta)
     return RequestList((one,), (one.request_id,), single=True)

@@ -202,3 +202,19 @@ def test_a_rendered_list_says_the_same(values):
     assert parse_request_ids(str(values)) == asked
     assert parse_request_ids(json.dumps(values)) == asked
     assert parse_request_ids(tuple({"request_id": value} for value in values)) == asked
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ("2026-11-25T08:00:00+00:00", 1795593600.0),
+        ("2026-11-25T09:00:00.500+01:00", 1795593600.5),
+        ("2026-11-25T08:00:00", None),  # of which time zone?
+        ("yesterday", None),
+        (1795593600, None),
+        (None, None),
+    ],
+)
+def test_the_moment_of_the_submit(told, read):
+    [request] = parse_request_ids({"request_id": 7, "eta": 30, "submitted_at": told}).requests
+    assert (request.eta, request.submitted_at) == (30, read)

@@ -141,7 +141,7 @@ def test_what_is_final_stays_so(outcome):
 
 def test_accepted():
     accepted = Accepted("1", eta=2.0)
-    assert attempts().judge(accepted, 1001, POLICY) is accepted
+    assert attempts().judge(accepted, 1001, POLICY) == replace(accepted, submitted_at=1001)
 
 
 def test_what_did_not_arrive_is_sent_three_times():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,26 @@ def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
         ".manifest",
         "index.html",
     }
+
+
+def test_prompts_become_pictures(dags, dreambooth_sandbox, tmp_path):
+    wanted = [{"prompt": "a red fox", "seed": 7}, {"prompt": "two owls", "width": 768, "samples": 2}]
+    conf = {"pictures": wanted, "destination": tmp_path.as_uri()}
+    xcoms = run(dags["example_dreambooth_generate"], run_conf=conf)
+    ids = [one.request_id for one in dreambooth_sandbox.submits]
+    assert [one["request_id"] for one in xcoms["wait_for_pictures"]] == ids
+    [folder] = tmp_path.iterdir()
+    names = [uri.removeprefix(f"{folder.as_uri()}/") for uri in xcoms["save_pictures"]]
+    assert names == [f"{ids[0]}-0.png", f"{ids[1]}-0.png", f"{ids[1]}-1.png"]
+    entries = json.loads((folder / "manifest.json").read_text())["pictures"]
+    assert [(one["prompt"], one["width"]) for one in entries] == [
+        ("a red fox", 512),
+        ("two owls", 768),
+        ("two owls", 768),
+    ]
+    assert entries[0]["seed"] == 7
+    assert "two owls" in (folder / "index.html").read_text()
+    assert dreambooth_sandbox.accepted() == 2
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # botocore's dates
