@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_dreambooth.api.batch import Batch
@@ -32,7 +31,7 @@ def read_request_ids(value: object, name: str = "request_id") -> RequestList:
 
 
 def submitted(accepted: Accepted) -> dict[str, Any]:
-    """Make what a generation task returns of a submit that was accepted."""
+    """Make what a generation task returns of an accepted submit; ``submitted_at`` is in epoch seconds."""
     result: dict[str, Any] = {
         "request_id": accepted.request_id,
         "status": "success" if accepted.output else "processing",
@@ -41,8 +40,7 @@ def submitted(accepted: Accepted) -> dict[str, Any]:
         "meta": accepted.meta,
     }
     if accepted.submitted_at is not None:
-        at = datetime.fromtimestamp(accepted.submitted_at, tz=UTC)
-        result["submitted_at"] = at.isoformat(timespec="milliseconds")
+        result["submitted_at"] = round(accepted.submitted_at, 3)
     if accepted.nsfw_content_detected is not None:
         result["nsfw_content_detected"] = accepted.nsfw_content_detected
     return result

@@ -26,7 +26,7 @@ from scripts.processes import stop_recorded
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".demo"
-DAG_ID = "example_dreambooth_generate"
+DAG_ID = "example_dreambooth_gallery"
 PICTURES: tuple[dict[str, Any], ...] = (
     {"prompt": "a red fox in the snow"},
     {"prompt": "a lighthouse in a storm, oil on canvas", "width": 768, "height": 512},

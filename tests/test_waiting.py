@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from airflow_provider_dreambooth.api.polling import PollPolicy
@@ -18,7 +16,7 @@ NOW = 1_795_593_600.0
 def first_look(eta: float, *, ago: float | None, try_number: int = 1) -> float:
     submitted = {"request_id": "1", "eta": eta}
     if ago is not None:
-        submitted["submitted_at"] = datetime.fromtimestamp(NOW - ago, tz=UTC).isoformat()
+        submitted["submitted_at"] = NOW - ago
     batch = begin(
         {"ti": TaskInstance(try_number)},
         parse_request_ids(submitted),

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from airflow_provider_dreambooth.api import wording
@@ -92,19 +91,11 @@ def _requested(value: object, place: str) -> Requested:
         return Requested(
             _checked(request_id, f"{place}['request_id']"),
             eta=read_eta(value.get("eta")),
-            submitted_at=_epoch(value.get("submitted_at")),
+            submitted_at=read_eta(value.get("submitted_at")),
             meta=read_meta(value),
             ready=ready if isinstance(ready, Ready) else None,
         )
     return Requested(_checked(value, place))
-
-
-def _epoch(value: object) -> float | None:
-    """Read a moment in ISO 8601; None for anything else, or for one without a time zone."""
-    with suppress(ValueError, OverflowError):
-        if isinstance(value, str) and (moment := datetime.fromisoformat(value)).tzinfo:
-            return moment.timestamp()
-    return None
 
 
 def _checked(value: object, place: str) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Generate pictures from a list of prompts, wait for them, keep them in a bucket with a page that shows them.
+Generate pictures from a list of prompts, each with parameters of its own, and make a page that shows them.
 
 Start it with ``{"pictures": [{"prompt": "a red fox in the snow"}, {"prompt": "two owls", "width": 768}]}``;
 each entry takes any parameter of the operator. A submit is billed. On Airflow 3.3 a retry or a clear of the
@@ -30,14 +30,14 @@ from airflow_provider_dreambooth.sensors.dreambooth import DreamboothFetchSensor
     tags=["example", "dreambooth"],
     doc_md=__doc__,
 )
-def example_dreambooth_generate() -> None:
+def example_dreambooth_gallery() -> None:
     """Prompts in, pictures in a bucket out."""
 
     @task
     def pictures_to_draw() -> list[dict[str, Any]]:
         return list(get_current_context()["params"]["pictures"])
 
-    # [START howto_operator_text_to_image]
+    # [START howto_operator_expand_kwargs]
     submitted = DreamboothTextToImageOperator.partial(
         task_id="submit",
         model_id="{{ params.model_id }}",
@@ -59,7 +59,7 @@ def example_dreambooth_generate() -> None:
         contact_sheet=True,  # takes the extra `pictures`
         include_prompt=True,
     )
-    # [END howto_operator_text_to_image]
+    # [END howto_operator_expand_kwargs]
 
 
-example_dreambooth_generate()
+example_dreambooth_gallery()
