@@ -247,10 +247,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
             add_asset_events(context, self.outlets, self._saved, self.log)
         return kept
 
-    def _check(self, folder: ObjectStoragePath, *, ready: bool) -> None:
+    def _check(self, folder: ObjectStoragePath, *, ready: bool) -> dict[str, list[tuple[str, int]]]:
         """Find what stands in the way at the destination before anything is waited for or downloaded."""
         try:
-            check_folder(folder, overwrite=self.overwrite, with_contact_sheet=self.contact_sheet)
+            return check_folder(folder, overwrite=self.overwrite, with_contact_sheet=self.contact_sheet)
         except DreamboothSaveError as error:
             kept = f" {_LINKS_KEPT}" if ready else ""
             raise DreamboothSaveError(f"{error}. Nothing was downloaded.{kept}") from None
@@ -267,7 +267,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         *,
         allow_private: bool,
     ) -> tuple[list[str], list[PictureFailure], DreamboothSaveError | None]:
-        self._check(folder, ready=True)
+        holders = self._check(folder, ready=True)
         try:
             picture_names(pictures, self.name, date=self._date(context))
         except ValueError as error:
@@ -287,6 +287,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
             proxy=config.proxy,
             allow_private=allow_private,
             with_thumbnails=self.contact_sheet,
+            holders=holders,
             log=self.log,
         )
         self._saved = report.saved

@@ -46,9 +46,13 @@ Key = tuple[str, int]
 Entry = Mapping[str, Any]
 
 
-def check_folder(destination: ObjectStoragePath, *, overwrite: bool, with_contact_sheet: bool) -> None:
+def check_folder(
+    destination: ObjectStoragePath, *, overwrite: bool, with_contact_sheet: bool
+) -> dict[str, list[Key]]:
     """
     Look whether pictures and manifest can be saved there, before anybody waits or downloads for it.
+
+    Returned is which picture each object is, by URI, as far as the manifest says it: request id and index.
 
     :param overwrite: a store that lets nothing be read will do.
     :raises DreamboothSaveError: if it cannot be used, or if something else is there under a name of ours.
@@ -56,15 +60,18 @@ def check_folder(destination: ObjectStoragePath, *, overwrite: bool, with_contac
     store = Store(destination)
     store.probe(overwrite=overwrite)
     with _reading(store) as folder:
+        holders: dict[str, list[Key]] = {}
         try:
-            folder.read(MANIFEST)
+            for one in folder.read(MANIFEST).get("pictures", []):
+                holders.setdefault(str(one.get("uri")), []).append(_key(one))
             found = folder.bytes_of(SHEET) if with_contact_sheet else None
         except StoreFailed as failed:
             if not (failed.refused and overwrite):
                 raise
-            return
+            return {}
         if found is not None and not is_contact_sheet(found):
             raise _foreign(store.uri(SHEET), "it is no contact sheet of this package")
+        return holders
 
 
 def read_manifest(destination: ObjectStoragePath) -> list[dict[str, Any]]:
@@ -184,16 +191,17 @@ class _Folder:
                 key = _key(one)
                 if key not in merged or merged[key].get("saved_at", "") <= one.get("saved_at", ""):
                     merged[key] = one
+        entries = _true(merged.values())
         now = utc_now()
         document = {
             "version": VERSION,
             "created_at": old.get("created_at", now),
             "updated_at": now,
-            "pictures": list(merged.values()),
+            "pictures": entries,
             "parts": parts,
         }
         self.write(MANIFEST, _encode(document), "application/json")
-        return list(merged.values())
+        return entries
 
     def write_contact_sheet(self, entries: list[Entry], parts: list[str]) -> None:
         """Show what was saved last: the newest part first, each in its own order."""
@@ -263,6 +271,14 @@ def _encode(document: Mapping[str, Any]) -> bytes:
 
 def _key(entry: Entry) -> Key:
     return entry["request_id"], entry["index"]
+
+
+def _true(entries: Iterable[Entry]) -> list[Entry]:
+    """Leave out entries whose object was replaced since by another picture."""
+    entries = list(entries)
+    by_time = sorted(entries, key=lambda one: str(one.get("saved_at", "")))
+    there = {one.get("uri"): one.get("sha256") for one in by_time}
+    return [one for one in entries if one.get("sha256") == there[one.get("uri")]]
 
 
 def _is_entry(entry: object) -> bool:

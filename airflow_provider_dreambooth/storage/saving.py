@@ -8,7 +8,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -73,6 +73,7 @@ def save_pictures(
     proxy: str | None = None,
     allow_private: bool = False,
     with_thumbnails: bool = False,
+    holders: Mapping[str, Sequence[tuple[str, int]]] | None = None,
     log: logging.Logger | Any,
 ) -> SaveReport:
     """
@@ -88,6 +89,7 @@ def save_pictures(
     :param link_patience: seconds, from the call on, for which a link may answer 404 or 403.
     :param timeout: seconds to wait for a connection, and for the next bytes.
     :param with_thumbnails: make a small copy of each, for the contact sheet; it takes Pillow.
+    :param holders: which pictures an object is, by URI; what is there and known to be another is not taken.
     :raises ValueError: if the name pattern cannot be used. Nothing was downloaded.
     :raises DreamboothSaveError: if the destination cannot be used. Nothing was downloaded.
     """
@@ -113,6 +115,7 @@ def save_pictures(
             link_patience,
             with_thumbnails,
             _CHECKS[verify],
+            holders or {},
         )
         outcomes = _in_parallel(run, names, workers, Progress(log, len(names)))
     found = [outcomes[picture] for picture in pictures]
@@ -137,6 +140,7 @@ class _Run:
         link_patience: float,
         with_thumbnails: bool,
         check: Callable[[Path], PictureInfo],
+        holders: Mapping[str, Sequence[tuple[str, int]]],
     ) -> None:
         self.store = store
         self._existing = Existing(store)
@@ -148,6 +152,7 @@ class _Run:
         self._link_patience = link_patience
         self._with_thumbnails = with_thumbnails
         self._check = check
+        self._holders = holders
         self._begun = time.monotonic()
         self._store_failures = 0
         self._given_up: str | None = None
@@ -202,7 +207,12 @@ class _Run:
         """Read back what an earlier run saved under the name."""
         suffix, size = next(iter(sizes.items()))
         uri = self.store.uri(name + suffix)
-        if size > self._max_bytes:
+        others = self._holders.get(uri, ())
+        if others and (picture.request_id, picture.index) not in others:
+            request_id, index = others[0]
+            both = "have {request_id} in the name to keep both"
+            reason = f"it is picture {index} of request {request_id} ({both})"
+        elif size > self._max_bytes:
             reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
         else:
             try:

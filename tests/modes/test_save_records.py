@@ -257,6 +257,22 @@ def test_lineage_is_told_of_what_was_saved_before_others_failed(service, tmp_pat
     assert len(told.inputs) == 1
 
 
+def test_a_picture_of_another_request_is_not_taken_for_this_one(service, tmp_path):
+    first, second = service.add(prompt="x"), service.add(prompt="y")
+    options = {"destination": f"file://{tmp_path}", "name": "latest"}
+    assert save(request_id=first, **options).error is None
+    assert save(request_id=first, **options).error is None  # its own
+    ended = save(request_id=second, **options)
+    assert type(ended.error) is exceptions.DreamboothPictureRefused
+    assert f"latest.png is already there, but not as it should be: it is picture 0 of request {first}" in str(
+        ended.error
+    )
+    assert "have {request_id} in the name to keep both). overwrite=True replaces it" in str(ended.error)
+    assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [first]
+    assert save(request_id=second, overwrite=True, **options).error is None
+    assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [second]
+
+
 def test_a_page_that_cannot_be_written_costs_no_picture(service, tmp_path):
     request_id = service.add(prompt="x")
     options = {"request_id": request_id, "destination": f"file://{tmp_path}", "contact_sheet": True}

@@ -16,7 +16,7 @@ import pendulum
 import pytest
 
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
-from airflow_provider_dreambooth.storage import SavedPicture, read_manifest, write_manifest
+from airflow_provider_dreambooth.storage import SavedPicture, check_folder, read_manifest, write_manifest
 from airflow_provider_dreambooth.storage.manifest import MANIFEST, PARTS
 from airflow_provider_dreambooth.storage.records import utc_now
 from tests.storage.conftest import tree
@@ -79,6 +79,17 @@ def test_entries_are_merged_and_the_last_saved_wins(destination, folder, log):
     assert second["pictures"][0]["bytes"] == 5
     assert second["created_at"] == first["created_at"]
     assert len(second["parts"]) == 3
+
+
+def test_an_object_that_was_replaced_by_another_picture_has_one_entry(destination, folder, log):
+    place, sha256 = "s3://b/latest.png", "a" * 64
+    write_manifest(destination, [saved("1", 0, uri=place), saved("9", 0)], log=log)
+    write_manifest(destination, [saved("2", 0, uri=place, sha256=sha256)], log=log)
+    assert keys(read_manifest(destination)) == [("2", 0), ("9", 0)]
+    write_manifest(destination, [saved("3", 0, uri=place, sha256=sha256)], log=log)  # the same bytes
+    assert keys(read_manifest(destination)) == [("2", 0), ("3", 0), ("9", 0)]
+    holders = check_folder(destination, overwrite=False, with_contact_sheet=False)
+    assert holders[place] == [("2", 0), ("3", 0)]
 
 
 def test_the_part_of_a_writer_that_was_killed_is_taken_along(destination, folder, log):
