@@ -172,7 +172,7 @@ STORE_WARNINGS = [
 
 @pytest.fixture(scope="module")
 def s3():
-    with s3_server("picture_store", "pictures") as client:
+    with s3_server("records_store", "pictures") as client:
         yield client
 
 
@@ -204,9 +204,9 @@ def writer_only(s3, monkeypatch):
     iam.close()
     fields = json.loads(connection(url))
     fields |= {"login": key["AccessKeyId"], "password": key["SecretAccessKey"]}
-    monkeypatch.setenv("AIRFLOW_CONN_WRITER_STORE", json.dumps(fields))
+    monkeypatch.setenv("AIRFLOW_CONN_RECORDS_WRITER", json.dumps(fields))
     requests.post(f"{url}/moto-api/reset-auth", data=b"0", timeout=10)
-    yield "writer_store"
+    yield "records_writer"
     requests.post(f"{url}/moto-api/reset-auth", data=b"inf", timeout=10)
 
 
@@ -219,10 +219,10 @@ class TestBucketsThatRefuse:
             deny_writing(s3, bucket)
         request_id = service.add(prompt="x", samples=2)
         result = {"request_id": request_id, "status": "success", "output": save(request_id=request_id).result}
-        ended = save(results=result, destination=f"s3://{bucket}/x", storage_conn_id="picture_store")
+        ended = save(results=result, destination=f"s3://{bucket}/x", storage_conn_id="records_store")
         assert type(ended.error) is exceptions.DreamboothSaveError
         assert f"s3://{bucket}/x" in str(ended.error)
-        assert "picture_store" in str(ended.error)
+        assert "records_store" in str(ended.error)
         assert "All links are in XCom 'ready'" in str(ended.error)
         assert ended.xcoms["ready"][0]["output"] == result["output"]
 
@@ -241,7 +241,7 @@ class TestBucketsThatRefuse:
 
         requests.post(f"{s3.meta.endpoint_url}/moto-api/reset-auth", data=b"inf", timeout=10)
         other = service.add(prompt="y")
-        options |= {"request_id": other, "storage_conn_id": "picture_store"}
+        options |= {"request_id": other, "storage_conn_id": "records_store"}
         assert save(destination=destination, **options).error is None
         body = s3.get_object(Bucket="pictures", Key="dropbox/manifest.json")["Body"].read()
         assert [entry["request_id"] for entry in json.loads(body)["pictures"]] == [request_id, other]

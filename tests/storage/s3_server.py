@@ -20,7 +20,11 @@ def connection(url: str, **extra: Any) -> str:
 
 @contextmanager
 def s3_server(conn_id: str, bucket: str) -> Iterator[Any]:
-    """Run a server with one bucket and give boto's client of it; the connection is in the environment."""
+    """
+    Run a server with one bucket and give boto's client of it; the connection is in the environment.
+
+    Airflow keeps the file system of a connection id for the whole process: each caller needs its own.
+    """
     import boto3
     from moto.server import ThreadedMotoServer
 
