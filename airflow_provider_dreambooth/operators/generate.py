@@ -28,6 +28,7 @@ from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import Requested, RequestList
 from airflow_provider_dreambooth.api.submitting import RELOAD_SECONDS, Accepted, Attempts, SubmitPolicy
 from airflow_provider_dreambooth.exceptions import (
+    DreamboothError,
     DreamboothGenerationFailed,
     DreamboothInputError,
     DreamboothJobFailed,
@@ -58,6 +59,10 @@ from airflow_provider_dreambooth.waiting import (
 
 REQUEST_ID_KEY = "request_id"
 SUBMITTED_KEY = "submitted"
+FORGOTTEN = (
+    "before Airflow 3.3 neither a retry nor a cleared task knows of request {0}: it would submit, and pay "
+    "for, another. Fetch it with DreamboothFetchSensor(request_id={0!r})."
+)
 
 
 class GenerateOperator(BaseOperator):
@@ -276,15 +281,17 @@ class GenerateOperator(BaseOperator):
         except DreamboothJobFailed as error:
             Remembered(context).forget()  # the service asks for a new submit, so that is what a retry does
             raise DreamboothGenerationFailed(f"{error} A retry of this task submits anew.") from error
-        except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException):
-            raise
+        except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException) as error:
+            if Remembered(context).possible or not isinstance(error, DreamboothError):
+                raise
+            told = type(error)(f"{error} But {FORGOTTEN.format(accepted.request_id)}")
+            told.failures = error.failures
+            raise told from error
         except (Exception, AirflowTaskTimeout) as error:
             if Remembered(context).possible:  # a retry goes on with the same request
                 raise
             raise DreamboothPermanentError(
-                f"{error} It is not retried: before Airflow 3.3 a retry would not know of request "
-                f"{accepted.request_id} and would submit, and pay for, another. Fetch it with "
-                f"DreamboothFetchSensor(request_id={accepted.request_id!r})."
+                f"{error} It is not retried: {FORGOTTEN.format(accepted.request_id)}"
             ) from error
 
     def _checked(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:

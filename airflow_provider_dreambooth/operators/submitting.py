@@ -167,19 +167,21 @@ class Submitter:
         rid = accepted.request_id
         with DreamboothHook(self.conn_id) as hook:
             outcome = hook.look_once(rid)
-        if isinstance(outcome, Failed) and outcome.kind == "not_found":
-            if not accepted.output and time.time() - found.at > _GRACE:
+        # What was ready once is not paid again, whatever the service says of it now.
+        failed = outcome if isinstance(outcome, Failed) and not accepted.output else None
+        if failed and failed.kind == "not_found":
+            if time.time() - found.at > _GRACE:
                 said = (
-                    f"{outcome.message}, although try {found.try_number} submitted it; to generate anew, "
+                    f"{failed.message}, although try {found.try_number} submitted it; to generate anew, "
                     f"clear the task with force_new=True"
                 )
                 raise error_for([RequestFailure(rid, "not_found", said)], conn_id=self.conn_id, total=1)
-        elif isinstance(outcome, Failed):
+        elif failed:
             self.task.log.warning(
                 "Request %s, accepted by try %s, has failed (%s): submitting anew, which is billed anew",
                 rid,
                 found.try_number,
-                outcome.message,
+                failed.message,
             )
             return None
         self.task.log.info(

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the operators that generate share: the modes, a service, and tasks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_dreambooth.operators import dreambooth as operators
+
+KEY = "canary-KEY-0123456789"
+LINK = "https://pictures.example/a.png"
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "text": (operators.DreamboothTextToImageOperator, {}),
+    "picture": (operators.DreamboothImageToImageOperator, {"init_image": LINK}),
+    "mask": (operators.DreamboothInpaintOperator, {"init_image": LINK, "mask_image": LINK}),
+}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a task waits, and whether its Airflow has a task state store (from 3.3 on)."""
+
+    deferrable: bool
+    store: bool
+
+
+MODES = {
+    "worker": Mode(deferrable=False, store=True),
+    "deferrable": Mode(deferrable=True, store=True),
+    "worker before 3.3": Mode(deferrable=False, store=False),
+    "deferrable before 3.3": Mode(deferrable=True, store=False),
+}
+
+
+def generate(mode: Mode, kind: str = "text", **options: Any) -> Callable[[], Any]:
+    """Make the task anew at each call, as Airflow does in each of its processes."""
+    cls, needed = KINDS[kind]
+    settings = {
+        "task_id": "wait",
+        "model_id": "midjourney",
+        "prompt": "a fox",
+        "wait_for_completion": True,
+        "deferrable": mode.deferrable,
+        "poke_interval": 0.1,
+        "timeout": 60,
+    }
+    return lambda: cls(**{**settings, **needed, **options})
