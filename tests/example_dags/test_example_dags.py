@@ -91,7 +91,7 @@ def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
 def test_a_gallery_of_prompts_each_with_its_own_parameters(dags, dreambooth_sandbox, tmp_path):
     wanted = [{"prompt": "a red fox", "seed": 7}, {"prompt": "two owls", "width": 768, "samples": 2}]
     conf = {"pictures": wanted, "destination": tmp_path.as_uri()}
-    xcoms = run(dags["example_dreambooth_gallery"], run_conf=conf)
+    xcoms = run(dags["example_dreambooth_gallery"], conf=conf)
     ids = [one.request_id for one in dreambooth_sandbox.submits]
     assert [one["request_id"] for one in xcoms["wait_for_pictures"]] == ids
     [folder] = tmp_path.iterdir()
