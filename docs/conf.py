@@ -49,7 +49,7 @@ nitpick_ignore_regex = [
 # The table of contents, as patterns of page names. In index.md itself, GitHub would show it as code.
 PARTS = {
     "Start": ["quickstart", "connection", "examples", "when-to-use"],
-    "Guides": ["guides/sensor", "guides/saving", "guides/*"],
+    "Guides": ["guides/generate", "guides/sensor", "guides/saving", "guides/*"],
     "Concepts": ["concepts/polling", "concepts/*"],
     "Reference": ["reference", "compatibility", "performance", "*"],
 }

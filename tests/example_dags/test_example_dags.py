@@ -137,3 +137,27 @@ def test_pictures_to_s3(dags, dreambooth_sandbox):
         events = dict(asset_events(session))
     assert set(events) == set(xcoms["save_pictures"])
     assert events[f"s3://my-bucket/{names[0]}"]["seed"] == 7
+
+
+def test_a_picture_restyled(dags, dreambooth_sandbox, tmp_path):
+    conf = {"picture": "https://example.com/castle.png", "destination": tmp_path.as_uri()}
+    xcoms = run(dags["example_dreambooth_restyle"], conf=conf)
+    [submit] = dreambooth_sandbox.submits
+    assert submit.path == "/api/v4/dreambooth/img2img"
+    assert (submit.body["lora_model"], submit.body["lora_strength"]) == ("watercolour,soft-light", "0.7,0.4")
+    assert xcoms["restyle"]["request_id"] == submit.request_id
+    assert [path.name for path in tmp_path.glob("*.png")] == [f"{submit.request_id}-0.png"]
+    task = dags["example_dreambooth_restyle"].get_task("restyle")
+    assert bool(getattr(task, "retry_policy", None)) == bool(task.retries)
+
+
+def test_prompts_to_pictures(dags, dreambooth_sandbox, tmp_path):
+    prompts = ["a red fox", "a heron at dawn", "a hare"]
+    conf = {"prompts": prompts, "destination": tmp_path.as_uri()}
+    xcoms = run(dags["example_dreambooth_generate"], conf=conf)
+    assert dreambooth_sandbox.accepted() == 3
+    ids = {each.body["prompt"]: each.request_id for each in dreambooth_sandbox.submits}
+    assert [each["request_id"] for each in xcoms["wait_for_pictures"]] == [ids[each] for each in prompts]
+    assert [Path(uri).name for uri in xcoms["save_pictures"]] == [f"{ids[each]}-0.png" for each in prompts]
+    page = (tmp_path / "index.html").read_text()
+    assert [each for each in prompts if each not in page] == []
