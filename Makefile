@@ -29,7 +29,7 @@ demo-stop: .venv/demo.stamp ## Stop what `make demo KEEP=1` left running
 test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those that start a whole Airflow)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-browser: .venv/dev.stamp ## Look at Airflow's UI and the contact sheet in a real Chromium ( SCREENSHOTS=folder keeps pictures)
+test-browser: .venv/dev.stamp ## Look at Airflow's UI and the contact sheet in a real Chromium (SCREENSHOTS=folder keeps pictures)
 	@scripts/install_chromium.sh >/dev/null
 	SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 

@@ -42,6 +42,7 @@ from airflow_provider_dreambooth.waiting import (
     raise_keeping_ready,
     resume,
     seconds,
+    time_to_wait,
 )
 
 if TYPE_CHECKING:
@@ -153,11 +154,8 @@ class DreamboothSaveImagesOperator(BaseOperator):
         """Wait for what is not ready yet, in the chosen way, then keep the pictures."""
         asked = self._asked()
         folder = self._folder()
-        timeout = self.timeout
-        if self.deferrable and self.execution_timeout:  # Airflow 3 does not enforce it in a deferred task
-            timeout = min(timeout, self.execution_timeout.total_seconds())
         policy = PollPolicy(poke_interval=self.poke_interval)
-        batch = begin(context, asked, timeout=timeout, policy=policy)
+        batch = begin(context, asked, timeout=time_to_wait(self), policy=policy)
         with keeping_ready(context, batch, asked):
             if folder:  # what cannot be used is told before anybody waits for it
                 self._check(folder, ready=bool(ready_results(batch, asked)))

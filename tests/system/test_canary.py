@@ -18,19 +18,28 @@ FAULTS = ["http_500", "html_200", "drop", "http_429", "redirect_302", "server_er
 
 @pytest.fixture(scope="module")
 def traces(system, tmp_path_factory) -> dict[str, bytes]:
-    """Everything written by a run that saves pictures after many a fault, and by one whose key is refused."""
+    """
+    Everything written by runs that save pictures after many a fault, that generate, and whose key is refused.
+    """
     api, sandbox, home = system.airflow.api, system.sandbox, system.airflow.home
     destination = tmp_path_factory.mktemp("pictures")
     waiting = sandbox.add(prompt="a slow one", ready_in=inf)
     ids = [waiting, *(sandbox.add(replies=[fault]) for fault in FAULTS)]
     saved = api.trigger("example_dreambooth_save", {"request_ids": ids, "destination": destination.as_uri()})
     refused = api.trigger("patient", {"request_id": waiting, "conn_id": "dreambooth_refused"})
+    sandbox.script("submit", ["queue_full_2025:6", "ok", "http_500"])
+    pictures = [{"prompt": "one"}, {"prompt": "two"}, {"prompt": "three"}]
+    generated = api.trigger(
+        "example_dreambooth_gallery", {"pictures": pictures, "destination": destination.as_uri()}
+    )
     api.wait_for_task("example_dreambooth_save", saved, "wait_for_pictures", "deferred")
     trigger_rows = stored_triggers(system)
     assert trigger_rows
     sandbox.finish(waiting)
     assert api.wait_for_run("patient", refused) == "failed"
     assert api.wait_for_run("example_dreambooth_save", saved) == "success"
+    assert api.wait_for_run("example_dreambooth_gallery", generated) == "failed"  # one may have been billed
+    assert {one.reply for one in sandbox.submits} >= {"queue_full_2025", "processing", "http_500"}
     log = system.airflow.task_log("patient", refused, "wait")
     assert "dreambooth_refused" in log
 
