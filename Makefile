@@ -14,7 +14,7 @@ STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; 
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-browser test-matrix test-stores screenshots bench docs lint types format build clean distclean stale
+.PHONY: help demo demo-stop test test-browser test-matrix test-stores test-cluster soak screenshots bench docs lint types format build clean distclean stale
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -42,6 +42,12 @@ test-matrix: .venv/dev.stamp ## Test the wheel on every Airflow and Python (JOBS
 
 test-stores: .venv/stores.stamp ## Run the tests on S3, Azure, Google Cloud and disk, with faults on the way (it takes npm)
 	$(BIN)/python -m pytest tests/stores $(ARGS)
+
+test-cluster: .venv/cluster.stamp ## Mistreat a cluster of real processes: a quarter of an hour (ARGS="--requests 10" for less)
+	@$(BIN)/python -m scripts.cluster $(ARGS)
+
+soak: .venv/cluster.stamp ## Faults at random in that cluster for half an hour (MINUTES=n, SEED=n)
+	@$(BIN)/python -m scripts.cluster.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: .venv/dev.stamp ## Run the benchmarks: about an hour (BENCHMARKS="polling saving", ARGS=--smoke for less)
 	@for name in $(BENCHMARKS); do printf '\n## %s\n\n' $$name; PYTHONPATH=. $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
@@ -71,14 +77,14 @@ build: .venv/dev.stamp ## Make wheel and sdist in dist/
 clean: ## Remove what the targets made, but for .venv
 	@if [ -e .venv/demo.stamp ] && [ -x $(BIN)/python ]; then $(BIN)/python -m scripts.demo --stop \
 		|| echo "A demo may be running still." >&2; fi
-	rm -rf .demo .venv-matrix dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .cluster .demo .venv-matrix dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove .venv too
 	rm -rf .venv
 
 # Only what needs the .venv removes a stale one: help and clean do without.
-.venv/bin/uv .venv/demo.stamp .venv/dev.stamp .venv/docs.stamp .venv/stores.stamp: $(STALE)
+.venv/bin/uv .venv/demo.stamp .venv/dev.stamp .venv/docs.stamp .venv/cluster.stamp .venv/stores.stamp: $(STALE)
 stale:
 	@echo "The .venv is of a Python that is gone; it is made anew"
 	rm -rf .venv
@@ -99,6 +105,11 @@ stale:
 .venv/dev.stamp: pyproject.toml .venv/demo.stamp
 	@echo "Installing the developers' tools into .venv"
 	@$(INSTALL) --editable '.[sandbox,s3]' --group dev
+	@touch $@
+
+.venv/cluster.stamp: pyproject.toml .venv/dev.stamp
+	@echo "Installing Celery and Redis into .venv"
+	@$(INSTALL) --editable '.[sandbox,s3]' --group dev --group cluster
 	@touch $@
 
 .venv/docs.stamp: pyproject.toml .venv/demo.stamp

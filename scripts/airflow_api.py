@@ -60,14 +60,20 @@ class AirflowApi:
             self._check()
             time.sleep(0.3)
 
-    def clear(self, dag_id: str, run_id: str) -> None:
-        """Have every task of a run done again."""
-        body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+    def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
+        """Have every task of a run done again, or those that are named."""
+        body: dict[str, Any] = {"dag_run_id": run_id, "dry_run": False, "only_failed": False}
+        body |= {"task_ids": task_ids} if task_ids else {"reset_dag_runs": True}
         self._call("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
 
     def test_connection(self, connection: Mapping[str, Any]) -> dict[str, Any]:
         """Test a connection, as the UI's button does; ``[core] test_connection`` has to allow it."""
         return dict(self._call("POST", "connections/test", json=dict(connection)))
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task as ``success`` or ``failed``."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self._call("PATCH", path, json={"new_state": state})
 
     def set_variable(self, key: str, value: str) -> None:
         """Set one of Airflow's variables."""
@@ -78,6 +84,16 @@ class AirflowApi:
             if error.response.status_code != 404:
                 raise
             self._call("POST", "variables", json=body)
+
+    def set_connection(self, connection: Mapping[str, Any]) -> None:
+        """Save a connection in the metadata database, in place of the one of that name if there is one."""
+        path = f"connections/{connection['connection_id']}"
+        try:
+            self._call("PATCH", path, json=connection)
+        except requests.HTTPError as error:
+            if error.response.status_code != 404:
+                raise
+            self._call("POST", "connections", json=connection)
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """The state of each task instance, a mapped one's as ``task_id[0]``."""

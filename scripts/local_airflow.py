@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,8 +27,10 @@ from scripts.airflow_api import AirflowApi
 from scripts.processes import Processes
 
 USERNAME, PASSWORD = "admin", "admin"  # on localhost, for as long as it runs
-# In this order: the API server takes longest to start.
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Names, and what Airflow calls them. In this order: the API server takes longest to start.
+COMPONENTS = {name: (name,) for name in ("api-server", "scheduler", "dag-processor", "triggerer")}
+COMPONENT = "LOCAL_AIRFLOW_COMPONENT"
+"""The variable in which each component finds its name."""
 # Airflow builds so many objects while it starts that a third of the time goes to the garbage collector.
 LAUNCHER = (
     "import gc, sys; gc.set_threshold(100_000, 50, 50); from airflow.__main__ import main; sys.exit(main())"
@@ -44,6 +46,7 @@ class LocalAirflow:
     :param env: further environment of all components, connections for instance.
     :param database_url: of its metadata database, for SQLAlchemy; None makes one of SQLite in its home.
     :param database_cache: folder where a freshly migrated SQLite is kept for the next start.
+    :param components: what it consists of: names, and Airflow's command for each.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class LocalAirflow:
         env: Mapping[str, str] | None = None,
         database_url: str | None = None,
         database_cache: Path | None = None,
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
     ) -> None:
         self.home = home.resolve()
         self.home.mkdir(parents=True, exist_ok=True)
@@ -61,17 +65,25 @@ class LocalAirflow:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.database_url = database_url or f"sqlite:///{self._sqlite}"
         self.env = {**_outer_environment(), **self._settings(dags.resolve()), **(env or {})}
-        self.api = AirflowApi(self.url, USERNAME, PASSWORD, self.processes.check)
+        self.api = AirflowApi(self.url, USERNAME, PASSWORD, self.check)
         self._database_cache = database_cache
+        self._database_made = False
+        self._components = components
         self._started: dict[str, datetime] = {}
 
     def start(self, *components: str) -> None:
         """Start these components, or all of them, without waiting until they are healthy."""
-        for name in components or COMPONENTS:
+        for name in components or self._components:
             self._started[name] = datetime.now(UTC)
-            self.processes.start(name, [sys.executable, "-c", LAUNCHER, name], self.env)
-            if name == "api-server":
+            command = [sys.executable, "-c", LAUNCHER, *self._components[name]]
+            self.processes.start(name, command, {**self.env, COMPONENT: name})
+            if name == "api-server" and not self._database_made:
                 self._make_database()  # while the API server imports; the others need it at once
+                self._database_made = True
+
+    def check(self) -> None:
+        """:raises ProcessDied: if a component has ended by itself."""
+        self.processes.check()
 
     def kill(self, component: str) -> None:
         """End a component as a power cut would."""
@@ -87,8 +99,8 @@ class LocalAirflow:
         """
         deadline = time.monotonic() + seconds
         self._wake_execution_api(deadline)
-        while missing := self._not_healthy():
-            self.processes.check()
+        while missing := self.missing():
+            self.check()
             if time.monotonic() > deadline:
                 logs = ", ".join(str(self.processes.log(name)) for name in missing)
                 raise TimeoutError(
@@ -190,7 +202,7 @@ class LocalAirflow:
     def _wake_execution_api(self, deadline: float) -> None:
         """Ask it once: it builds itself at its first request, longer than a task waits for the answer."""
         while time.monotonic() < deadline:
-            self.processes.check()
+            self.check()
             try:
                 with requests.Session() as session:
                     session.trust_env = False
@@ -200,7 +212,8 @@ class LocalAirflow:
             else:
                 return
 
-    def _not_healthy(self) -> list[str]:
+    def missing(self) -> list[str]:
+        """The components that have not reported, or not well, since they were started."""
         health = self.api.health()
         missing = []
         for name, started in self._started.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,9 +45,9 @@ class LocalPostgres:
         folder = Path(self._folder.name)
         self.processes = Processes(folder / "processes")
         try:
-            programs, data = self._programs(folder), folder / "data"
-            self._initialise(programs / "initdb", data)
-            self._start(programs / "postgres", data)
+            self._programs, self._data = self._find_programs(folder), folder / "data"
+            self._initialise(self._programs / "initdb", self._data)
+            self._start()
         except BaseException:
             self.stop()
             raise
@@ -57,6 +58,11 @@ class LocalPostgres:
     ) -> None:
         self.stop()
 
+    def restart(self) -> None:
+        """Restart it as ``pg_ctl restart -m fast`` does: whoever is connected loses the connection."""
+        self.processes.end("postgres", signal.SIGINT)
+        self._start()
+
     def stop(self) -> None:
         """End it and remove its files. Whoever is still connected makes that take some seconds."""
         try:
@@ -64,7 +70,7 @@ class LocalPostgres:
         finally:
             self._folder.cleanup()
 
-    def _programs(self, folder: Path) -> Path:
+    def _find_programs(self, folder: Path) -> Path:
         if (spec := find_spec(PACKAGE)) is not None and spec.origin is not None:
             package = Path(spec.origin).parent
             if self._user is not None:  # root's packages may be where nobody else can read them
@@ -96,7 +102,7 @@ class LocalPostgres:
         if done.returncode:
             raise RuntimeError(f"cannot make a database:\n{done.stdout}{done.stderr}")
 
-    def _start(self, postgres: Path, data: Path) -> None:
+    def _start(self) -> None:
         settings = {
             "port": self._port,
             "listen_addresses": "127.0.0.1",
@@ -106,7 +112,10 @@ class LocalPostgres:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.processes.start(
-            "postgres", [str(postgres), "-D", str(data), *options], os.environ, user=self._user
+            "postgres",
+            [str(self._programs / "postgres"), "-D", str(self._data), *options],
+            os.environ,
+            user=self._user,
         )
         engine = create_engine(self.url)
         deadline = time.monotonic() + 30

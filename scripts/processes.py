@@ -81,10 +81,30 @@ class Processes:
                 quoted = "\n".join(f"  | {line}" for line in lines)
                 raise ProcessDied(f"{name} ended with code {code}. The end of {self.log(name)}:\n{quoted}")
 
+    def ended(self) -> list[str]:
+        """Forget those that have ended by themselves, and return their names: they can be started again."""
+        names = [name for name, process in self._running.items() if process.poll() is not None]
+        self._end([self._running.pop(name) for name in names], grace=0)  # what they started may live on
+        return names
+
     def kill(self, name: str) -> None:
         """End one as a power cut would, and everything that it started."""
         process = self._running.pop(name)
         self._end([process], grace=0)
+
+    def end(self, name: str, number: int, seconds: float = 30) -> None:
+        """Ask one to end by a signal, wait so long for it, then end what is left."""
+        process = self._running.pop(name)
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        self._end([process], grace=0)
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to one and to everything that it started: SIGSTOP freezes it, SIGCONT wakes it."""
+        for process in _families([self._running[name].pid]):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     @uninterrupted()
     def stop(self) -> None:

@@ -38,6 +38,11 @@ def _acts(service: Service) -> list[web.RouteDef]:
         service.set_keys([wishes["key"]])
         return DONE
 
+    def finish(wishes: dict[str, Any]) -> object:
+        for job in [service.jobs[str(request_id)] for request_id in wishes["request_ids"]]:
+            job.finish()
+        return DONE
+
     def sleep(wishes: dict[str, Any]) -> object:
         service.models.put_to_sleep(wishes["model_id"])
         return DONE
@@ -45,7 +50,7 @@ def _acts(service: Service) -> list[web.RouteDef]:
     def release(_: dict[str, Any]) -> object:
         return {"released": service.silence.end()}
 
-    return [_act(act) for act in (requests, script, key, sleep, release)]
+    return [_act(act) for act in (requests, finish, script, key, sleep, release)]
 
 
 def _act(act: Callable[[dict[str, Any]], object]) -> web.RouteDef:

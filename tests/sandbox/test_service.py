@@ -198,6 +198,8 @@ def test_control_over_http(sandbox, client, payload):
     }
     endless = sandbox.add(ready_in=math.inf)
     assert client.get(f"{sandbox.url}/sandbox/requests/{endless}").json()["ready_at"] is None
+    assert control("finish", {"request_ids": [endless]}).ok
+    assert client.get(f"{sandbox.url}/sandbox/requests/{endless}").json()["ready"] is True
     journal = client.get(f"{sandbox.url}/sandbox/journal").json()
     assert [record["answered_as"] for record in journal] == [
         "http_503",
@@ -211,6 +213,7 @@ def test_control_over_http(sandbox, client, payload):
         ("script", {}),
         ("key", {"key": 3}),
         ("key", {"key": ""}),
+        ("finish", {"request_ids": ["nobody's"]}),
     ]:
         refused = control(name, body)
         assert (refused.status_code, bool(refused.json()["error"])) == (400, True)

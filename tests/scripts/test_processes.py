@@ -62,6 +62,37 @@ def test_kill_ends_the_whole_family_and_the_name_is_free_again(family):
     processes.stop()
 
 
+def test_a_signal_reaches_the_whole_family(family):
+    processes, pids = family
+    try:
+        processes.signal("parent", signal.SIGSTOP)
+        until(lambda: {psutil.Process(pid).status() for pid in pids} == {psutil.STATUS_STOPPED})
+        processes.signal("parent", signal.SIGCONT)
+        until(lambda: {psutil.Process(pid).status() for pid in pids} == {psutil.STATUS_SLEEPING})
+    finally:
+        processes.stop()
+
+
+def test_one_that_is_asked_to_end_takes_its_family_along(family):
+    processes, pids = family
+    before = processes._running["parent"]
+    processes.end("parent", signal.SIGTERM)
+    assert before.returncode == 0, "it was not killed"
+    assert alive(pids) == []
+
+
+def test_whoever_has_ended_is_named_once_and_can_be_started_again(family):
+    processes, pids = family
+    assert processes.ended() == []
+    os.kill(pids[0], signal.SIGKILL)
+    until(lambda: alive(pids) == pids[1:])
+    assert processes.ended() == ["parent"]
+    assert alive(pids) == []
+    assert processes.ended() == []
+    processes.start("parent", [sys.executable, "-c", ""], os.environ)
+    processes.stop()
+
+
 def test_an_exception_in_the_block_ends_them(family):
     processes, pids = family
     with pytest.raises(KeyboardInterrupt), processes:
