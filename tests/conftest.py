@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.airflow_versions import AIRFLOW
+
 ROOT = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-dreambooth-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
@@ -52,12 +54,15 @@ def airflow_db() -> Path:
 
 @pytest.fixture
 def task_log(capsys, caplog) -> Iterator[Callable[[], str]]:
-    """What tasks and triggers have logged: Airflow 3 prints it in tests, 2.11 hands it to :mod:`logging`."""
+    """What tasks and triggers have logged: Airflow 3 prints it here, 2.11 hands it to :mod:`logging`."""
+    if AIRFLOW >= (3, 0):
+        yield lambda: capsys.readouterr().out
+        return
     logger = logging.getLogger("airflow.task")
-    logger.addHandler(caplog.handler)
-    caplog.set_level("INFO", "airflow.task")
-    yield lambda: capsys.readouterr().out + caplog.text
-    logger.removeHandler(caplog.handler)
+    with caplog.at_level("INFO", logger.name):
+        logger.addHandler(caplog.handler)
+        yield lambda: caplog.text
+        logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture(scope="session")

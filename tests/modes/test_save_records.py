@@ -67,7 +67,7 @@ def document(folder: Path) -> dict[str, Any]:
     return read
 
 
-def test_a_manifest_of_life_fits_its_schema_and_tells_what_is_known(service, tmp_path, capsys):
+def test_a_manifest_of_life_fits_its_schema_and_tells_what_is_known(service, tmp_path, task_log):
     known = signed(service, submitted(service, samples=2), nsfw_content_detected=[False, True])
     plain = service.add(prompt="x", format="jpeg")
     plain_result = {"request_id": plain, "status": "success", "output": save(request_id=plain).result}
@@ -88,25 +88,25 @@ def test_a_manifest_of_life_fits_its_schema_and_tells_what_is_known(service, tmp
     assert (first["nsfw_content_detected"], second["nsfw_content_detected"]) == (False, True)
     assert third["content_type"] == "image/jpeg"
     assert not {"model", "seed", "prompt", "nsfw_content_detected"} & set(third)
-    [told] = [line for line in capsys.readouterr().out.splitlines() if "is saved, but" in line]
+    [told] = [line for line in task_log().splitlines() if "is saved, but" in line]
     assert "Picture 1 of request" in told
     assert "the service flagged it as unsafe" in told
     assert PROMPT in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_signature_of_a_link_and_an_unwanted_prompt_are_written_nowhere(service, tmp_path, capsys):
+def test_the_signature_of_a_link_and_an_unwanted_prompt_are_written_nowhere(service, tmp_path, task_log):
     results = signed(service, submitted(service))
     ended = save(results=results, destination=f"file://{tmp_path}", contact_sheet=True)
     assert ended.error is None
     written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) == 4  # picture, manifest, part, page
-    for text in (*written, json.dumps(ended.xcoms), json.dumps(ended.result), capsys.readouterr().out):
+    for text in (*written, json.dumps(ended.xcoms), json.dumps(ended.result), task_log()):
         assert text
         assert SIGNATURE not in text
         assert PROMPT not in text
 
 
-def test_what_the_service_holds_back_is_flagged_once_it_is_known(service, tmp_path, capsys):
+def test_what_the_service_holds_back_is_flagged_once_it_is_known(service, tmp_path, task_log):
     [one, other] = [service.add(prompt="blocked", seed=5) for _ in range(2)]
     link = save(request_id=one).result[0]
     results = [{"request_id": each, "status": "success", "output": [link]} for each in (one, other)]
@@ -121,7 +121,7 @@ def test_what_the_service_holds_back_is_flagged_once_it_is_known(service, tmp_pa
     assert entries == ended.xcoms["manifest"]
     assert [entry["blocked"] for entry in entries] == [True, True]
     assert [entry["same_bytes_as"][0]["request_id"] for entry in entries] == [other, one]
-    assert "it is one of 'blocked_sha256'; it has the same bytes as" in capsys.readouterr().out
+    assert "it is one of 'blocked_sha256'; it has the same bytes as" in task_log()
     assert "a known placeholder" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
@@ -227,7 +227,7 @@ class TestBucketsThatRefuse:
         assert ended.xcoms["ready"][0]["output"] == result["output"]
 
     def test_where_nothing_may_be_read_the_entries_wait_for_somebody_who_may(
-        self, s3, service, writer_only, capsys
+        self, s3, service, writer_only, task_log
     ):
         destination = "s3://pictures/dropbox"
         request_id = service.add(prompt="x")
@@ -237,7 +237,7 @@ class TestBucketsThatRefuse:
         ended = save(destination=destination, overwrite=True, **options)
         assert ended.error is None
         assert ended.result == [f"{destination}/{request_id}-0.png"]
-        assert f"{destination}/manifest.json is not brought up to date" in capsys.readouterr().out
+        assert f"{destination}/manifest.json is not brought up to date" in task_log()
 
         requests.post(f"{s3.meta.endpoint_url}/moto-api/reset-auth", data=b"inf", timeout=10)
         other = service.add(prompt="y")
