@@ -73,6 +73,7 @@ LEFT_OUT = (
     "benchmarks",
     "browser",
     "scripts",
+    "stores",
     "system",
     "test_architecture.py",
     "test_docs.py",

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -58,11 +59,13 @@ def task_log(capsys, caplog) -> Iterator[Callable[[], str]]:
     if AIRFLOW >= (3, 0):
         yield lambda: capsys.readouterr().out
         return
+    written = StringIO()
+    handler = logging.StreamHandler(written)
     logger = logging.getLogger("airflow.task")
     with caplog.at_level("INFO", logger.name):
-        logger.addHandler(caplog.handler)
-        yield lambda: caplog.text
-        logger.removeHandler(caplog.handler)
+        logger.addHandler(handler)
+        yield written.getvalue
+        logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

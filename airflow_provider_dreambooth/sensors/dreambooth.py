@@ -193,4 +193,6 @@ def _first_look_at(context: Context) -> float | None:
 
         first_try = (ti.max_tries or 0) - (ti.task.retries or 0) + 1
         first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try)
+    if isinstance(first, str):  # so it comes in dag.test() of Airflow 3.0
+        first = datetime.fromisoformat(first)
     return first.timestamp() if first else None
