@@ -55,7 +55,7 @@ def error(ended: Ended, cls: type[BaseException]) -> str:
 
 
 @pytest.mark.parametrize("cleared", [False, True])
-def test_the_next_try_goes_on_with_a_request_under_way(dreambooth, task, cleared, capsys):
+def test_the_next_try_goes_on_with_a_request_under_way(dreambooth, task, cleared, task_log):
     service = dreambooth(run_time=math.inf)
     first = task.run(timeout=0)
     error(first, exceptions.DreamboothTimeout)
@@ -67,11 +67,11 @@ def test_the_next_try_goes_on_with_a_request_under_way(dreambooth, task, cleared
     assert second.result["request_id"] == first.xcoms["request_id"] == second.xcoms["request_id"]
     assert second.result["meta"]["prompt"] == "a fox"
     assert (service.accepted(), len(service.submits)) == (1, 1)
-    assert "was accepted by try 1: going on with it. Nothing is submitted or billed" in said(capsys)
+    assert "was accepted by try 1: going on with it. Nothing is submitted or billed" in said(task_log)
 
 
-def said(capsys) -> str:
-    written = "".join(capsys.readouterr())
+def said(task_log) -> str:
+    written = task_log()
     assert KEY not in written
     return written
 
@@ -137,14 +137,14 @@ def test_a_request_just_submitted_may_not_be_known_yet(dreambooth, task):
 # -- anew
 
 
-def test_a_cleared_task_generates_anew_with_force_new(dreambooth, task, capsys):
+def test_a_cleared_task_generates_anew_with_force_new(dreambooth, task, task_log):
     service = dreambooth()
     first = task.run(force_new=True)
     task.clear()
     second = task.run(force_new=True)
     assert second.result["request_id"] != first.result["request_id"]
     assert service.accepted() == 2
-    assert "force_new is set: submitting anew" in said(capsys)
+    assert "force_new is set: submitting anew" in said(task_log)
 
 
 @pytest.mark.parametrize("after_clear", [False, True])
@@ -169,14 +169,14 @@ def test_without_force_new(dreambooth, task, force_new):
     assert service.accepted() == 1
 
 
-def test_other_inputs_are_another_picture(dreambooth, task, capsys):
+def test_other_inputs_are_another_picture(dreambooth, task, task_log):
     service = dreambooth()
     task.run()
     task.clear()
     second = task.run(prompt="an owl")
     assert second.result["meta"]["prompt"] == "an owl"
     assert service.accepted() == 2
-    assert "The inputs have changed since try 1: submitting anew" in said(capsys)
+    assert "The inputs have changed since try 1: submitting anew" in said(task_log)
 
 
 def test_the_same_inputs_spelled_otherwise_are_the_same_picture(dreambooth, task):
@@ -196,13 +196,13 @@ def test_a_retry_after_a_failed_job_submits_anew(dreambooth, task):
     assert service.accepted() == 2
 
 
-def test_a_job_that_failed_while_nobody_waited(dreambooth, task, capsys):
+def test_a_job_that_failed_while_nobody_waited(dreambooth, task, task_log):
     service = dreambooth(run_time=math.inf)
     task.run(wait_for_completion=False)
     service.script("fetch", "job_failed")
     assert task.run(wait_for_completion=False).error is None
     assert service.accepted() == 2
-    assert "has failed (Failed, Try Again): submitting anew, which is billed anew" in said(capsys)
+    assert "has failed (Failed, Try Again): submitting anew, which is billed anew" in said(task_log)
 
 
 def test_a_retry_after_a_submit_that_failed(dreambooth, task):
@@ -246,13 +246,13 @@ def test_what_is_unknown_stays_so_over_tries_and_clears(dreambooth, task):
     assert len(service.submits) == 1
 
 
-def test_the_user_may_say_that_what_is_unknown_is_submitted_again(dreambooth, task, capsys):
+def test_the_user_may_say_that_what_is_unknown_is_submitted_again(dreambooth, task, task_log):
     service = dreambooth()
     service.script("submit", "billed_then_drop")
     error(task.run(), exceptions.DreamboothSubmitUnknown)
     assert task.run(retry_unknown_submit=True).error is None
     assert service.accepted() == 2
-    assert "it may be billed twice" in said(capsys)
+    assert "it may be billed twice" in said(task_log)
 
 
 @pytest.mark.parametrize("change", [{"force_new": True}, {"prompt": "an owl"}])
@@ -305,7 +305,7 @@ def test_a_record_of_another_release_is_left_alone(dreambooth, record):
     assert service.accepted() == 1
 
 
-def test_a_store_that_does_not_write(dreambooth, capsys):
+def test_a_store_that_does_not_write(dreambooth, task_log):
     """What was accepted is not lost with it: the id is in the log and in XCom, and no retry pays again."""
     service = dreambooth()
     task = History(WORKER)
@@ -319,7 +319,7 @@ def test_a_store_that_does_not_write(dreambooth, capsys):
     task.store = Full()
     first = task.run()
     assert first.error is None
-    assert f"Request {first.result['request_id']}: accepted" in (written := said(capsys))
+    assert f"Request {first.result['request_id']}: accepted" in (written := said(task_log))
     assert "could not be kept" in written
     error(task.run(), exceptions.DreamboothSubmitUnknown)
     assert service.accepted() == 1
