@@ -195,6 +195,11 @@ class DreamboothSaveImagesOperator(BaseOperator):
 
     def _folder(self) -> ObjectStoragePath | None:
         if self.destination is None:
+            if self.contact_sheet or self.verify == "decode":
+                what = "contact_sheet" if self.contact_sheet else "verify='decode'"
+                raise DreamboothInputError(
+                    f"{what} needs a destination: without one, links are kept. Nothing was sent."
+                )
             return None
         if self.contact_sheet:
             require_pillow("contact_sheet=True")

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from PIL import Image
 
 from airflow_provider_dreambooth import exceptions
+from airflow_provider_dreambooth.exceptions import DreamboothInputError
 from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 from airflow_provider_dreambooth.sandbox import Sandbox
 from tests.modes.task_runner import run_task
@@ -312,3 +313,11 @@ def test_a_full_disk_names_each_picture_that_it_cost(service: Sandbox, tmp_path:
 def test_wrong_parameters_are_told_when_the_dag_is_parsed(parameter: str, value: Any):
     with pytest.raises(ValueError, match=parameter):
         save(request_id="1", **{parameter: value})()
+
+
+@pytest.mark.parametrize("option", [{"contact_sheet": True}, {"verify": "decode"}])
+def test_what_needs_a_destination_says_so(service: Sandbox, option: dict[str, Any]):
+    ended = run_task(save(request_id="1", **option))
+    assert isinstance(ended.error, DreamboothInputError)
+    assert "needs a destination" in str(ended.error)
+    assert service.journal == []
