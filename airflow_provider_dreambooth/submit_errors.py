@@ -48,7 +48,7 @@ def submit_error(given_up: GivenUp, what: str, *, conn_id: str, track_id: str | 
     if isinstance(outcome, Ready | Pending):
         said = "the service accepted it, but its reply names no request id"
     else:
-        said = f"{outcome.kind.replace('_', ' ')}: {outcome.message}"
+        said = f"{outcome.kind.replace('_', ' ')}: {outcome.message.rstrip('.')}"
     begin = f"The submit of {what} on connection {conn_id!r}"
     match given_up.kind:
         case "refused":
