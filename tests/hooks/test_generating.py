@@ -70,7 +70,7 @@ def failing(cls, call):
 def test_each_kind_in_each_dialect(connect, service, kind, version):
     with connect(api_version=version) as hook:
         result = getattr(hook, kind)(**GIVEN[kind], width=256, height="512", safety_checker=True, seed=7)
-        assert set(result) == {"request_id", "status", "eta", "output", "meta"}
+        assert set(result) == {"request_id", "status", "eta", "output", "meta", "submitted_at"}
         assert result["status"] == "processing"
         assert 0 <= result["eta"] <= 1
         assert result["output"] == []
