@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_dreambooth.api.generation import Generation
 from airflow_provider_dreambooth.api.replies import Pending, Ready, Unavailable
 from airflow_provider_dreambooth.api.submitting import GivenUp
 from airflow_provider_dreambooth.exceptions import (
@@ -37,19 +38,20 @@ HOW_TO_FIND = (
 )
 
 
-def submit_error(given_up: GivenUp, what: str, *, conn_id: str, track_id: str | None) -> DreamboothError:
+def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str) -> DreamboothError:
     """
     Make the exception for a submit that is not repeated.
 
-    :param what: was submitted, such as ``text_to_image``.
-    :param track_id: what was sent along with it.
+    :param generation: what was submitted.
     """
     outcome = given_up.outcome
     if isinstance(outcome, Ready | Pending):
         said = "the service accepted it, but its reply names no request id"
     else:
         said = f"{outcome.kind.replace('_', ' ')}: {outcome.message.rstrip('.')}"
-    begin = f"The submit of {what} on connection {conn_id!r}"
+    begin = (
+        f"The submit of {generation.kind.name} with model {generation.model_id!r} on connection {conn_id!r}"
+    )
     match given_up.kind:
         case "refused":
             cls, advice = _REFUSED.get(
@@ -73,7 +75,9 @@ def submit_error(given_up: GivenUp, what: str, *, conn_id: str, track_id: str | 
                 f"of the task submits anew, which is billed anew."
             )
         case "unknown":
-            return unknown(f"{begin} was sent, but what became of it is not known: {said}", track_id)
+            return unknown(
+                f"{begin} was sent, but what became of it is not known: {said}", generation.track_id
+            )
 
 
 def unknown(what: str, track_id: str | None) -> DreamboothSubmitUnknown:

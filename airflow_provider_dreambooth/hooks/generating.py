@@ -120,6 +120,4 @@ class GeneratingHook(SessionHook):
                         self.reload_model(generation.model_id)
                     time.sleep(verdict.seconds)
                 case _:
-                    raise submit_error(
-                        verdict, kind.name, conn_id=self.dreambooth_conn_id, track_id=generation.track_id
-                    )
+                    raise submit_error(verdict, generation, conn_id=self.dreambooth_conn_id)

@@ -134,8 +134,7 @@ class Submitter:
                 if not isinstance(verdict, Again):
                     if verdict.kind != "unknown":
                         memory.forget()
-                    what = self.generation.kind.name
-                    raise submit_error(verdict, what, conn_id=self.conn_id, track_id=track_id)
+                    raise submit_error(verdict, self.generation, conn_id=self.conn_id)
                 memory.write("refused", fingerprint, track_id, attempts=attempts)
                 self.task.log.info("Submitting again in %.0f seconds: %s", verdict.seconds, verdict.why)
                 if verdict.reload:

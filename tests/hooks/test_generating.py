@@ -145,7 +145,10 @@ def test_a_wrong_parameter_is_refused_before_anything_is_sent(connect, service, 
 def test_what_is_refused_is_not_billed_and_says_so(connect, service, fault, cls, says):
     service.script("submit", fault)
     error = failing(cls, lambda: connect().text_to_image(**FOX))
-    assert str(error).startswith("The submit of text_to_image on connection 'dreambooth_default' was refused")
+    model = FOX["model_id"]
+    assert str(error).startswith(
+        f"The submit of text_to_image with model {model!r} on connection 'dreambooth_default' was refused"
+    )
     assert "Nothing was billed." in str(error)
     assert says in str(error)
     assert (service.accepted(), len(service.submits)) == (0, 1)
