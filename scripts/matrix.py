@@ -84,6 +84,7 @@ SHORT = (
     "example_dags",
     "hooks",
     "modes",
+    "operators",
     "triggers",
     "test_ending.py",
     "test_exceptions.py",
