@@ -94,6 +94,7 @@ class Soak:
         self.on.cluster.processes.signal(name, signal.SIGSTOP)
         self._pass(25)
         self.on.cluster.processes.signal(name, signal.SIGCONT)
+        self.on.cluster.expect_news(name)
 
     def kill_worker(self) -> None:
         """Kill -9 of a worker"""
@@ -110,6 +111,7 @@ class Soak:
     def restart_postgres(self) -> None:
         """Restart of PostgreSQL"""
         self.on.cluster.postgres.restart()
+        self.on.cluster.expect_news()
 
     def rotate_key(self) -> None:
         """A new API key"""

@@ -55,6 +55,7 @@ def frozen_triggerer(stage: Stage, work: Work) -> str:
     stage.cluster.processes.signal(victim, signal.SIGSTOP)
     took = stage.until("others have its triggers", lambda: stage.triggers().keys() == {_other(victim)})
     stage.cluster.processes.signal(victim, signal.SIGCONT)
+    stage.cluster.expect_news(victim)
     stage.until("it is back", lambda: not stage.cluster.missing())
     asked = stage.until_asked_again(work.sample)
     _all_wait(stage, work)
@@ -81,6 +82,7 @@ def restarted_postgres(stage: Stage, work: Work) -> str:
     """PostgreSQL is restarted (`pg_ctl restart -m fast`)."""
     before = stage.cluster.restarted.copy()
     stage.cluster.postgres.restart()
+    stage.cluster.expect_news()
     ended: list[str] = []
 
     def back() -> bool:
