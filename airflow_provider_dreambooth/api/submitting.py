@@ -25,6 +25,7 @@ from airflow_provider_dreambooth.api.replies import (
     Unavailable,
     is_link,
     read_id,
+    read_meta,
 )
 from airflow_provider_dreambooth.api.request_ids import REQUEST_ID
 
@@ -82,15 +83,16 @@ def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
     request_id = read_id(document.get("id")) or read_id(document.get("request_id"))
     if request_id is None or not REQUEST_ID.fullmatch(request_id):
         return outcome
-    if isinstance(outcome, Failed):  # it may have been billed: the id is what support asks for
+    if isinstance(outcome, Failed) and outcome.kind != "no_output":
+        # It may have been billed: the id is what support asks for.
         return replace(outcome, message=f"request {request_id}: {outcome.message}")
-    if not isinstance(outcome, Ready | Pending):
+    if isinstance(outcome, Refused | Unavailable):
         return outcome
     links = document.get("future_links")
-    return Accepted(
+    return Accepted(  # also if it says "success" without links: fetching is free, and tells whether they come
         request_id,
         eta=outcome.eta if isinstance(outcome, Pending) else None,
-        meta=outcome.meta,
+        meta=read_meta(document),
         output=outcome.output if isinstance(outcome, Ready) else (),
         nsfw_content_detected=outcome.nsfw_content_detected if isinstance(outcome, Ready) else None,
         future_links=tuple(filter(is_link, links[:4])) if isinstance(links, list) else (),
@@ -186,7 +188,7 @@ class Attempts:
                 return self._reload(outcome, now, policy)
             case Refused():
                 return GivenUp("refused", outcome)
-            case Failed():
+            case Failed(kind="job_failed"):
                 return GivenUp("failed", outcome)
             case Unavailable(for_load=True):
                 return self._wait_for_room(outcome, now, policy)
@@ -195,7 +197,7 @@ class Attempts:
                 if self.unreached >= _ATTEMPTS:
                     return GivenUp("unreached", outcome)
                 return Again(2.0**self.unreached, outcome.message)
-            case Ready() | Pending() | Unavailable():
+            case Ready() | Pending() | Failed() | Unavailable():
                 self.unknown += 1
                 if not policy.retry_unknown or self.unknown >= _ATTEMPTS:
                     return GivenUp("unknown", outcome)

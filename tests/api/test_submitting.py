@@ -46,8 +46,6 @@ FINAL: list[Outcome] = [
     Refused("redirected", "elsewhere"),
     Refused("invalid_request", "prompt"),
     Failed("job_failed", "Failed, Try Again"),
-    Failed("not_found", "Request not found"),
-    Failed("no_output", "success without links"),
 ]
 UNKNOWN: list[Outcome] = [
     LOST,
@@ -56,6 +54,8 @@ UNKNOWN: list[Outcome] = [
     Unavailable("unreadable", "HTML", 200),
     Ready(("https://a.example/x.png",)),
     Pending(),
+    Failed("not_found", "Request not found"),
+    Failed("no_output", "success without links or id"),
 ]
 OUTCOMES = st.sampled_from([*CERTAINLY_NOT, *FINAL, *UNKNOWN])
 POLICIES = st.builds(
@@ -362,17 +362,16 @@ def test_the_id_may_stand_in_two_places():
         assert accepted.request_id == "7"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"status": "failed", "id": 7, "message": "Failed, Try Again"},
-        {"status": "success", "id": 7, "output": []},
-    ],
-)
-def test_a_failure_with_an_id_names_it(body):
-    outcome = read_submit(answer(body))
+def test_a_failure_with_an_id_names_it():
+    outcome = read_submit(answer({"status": "failed", "id": 7, "message": "Failed, Try Again"}))
     assert isinstance(outcome, Failed)
     assert outcome.message.startswith("request 7: ")
+
+
+@pytest.mark.parametrize("output", [[], "", None, ["javascript:x"]])
+def test_success_without_links_is_accepted_and_fetching_tells_whether_they_come(output):
+    body = {"status": "success", "id": 7, "output": output, "meta": {"seed": 5}}
+    assert read_submit(answer(body)) == Accepted("7", meta={"seed": 5})
 
 
 @pytest.mark.parametrize("links", [None, "", "https://a.example/x", {}, [7, None, "javascript:x", ""]])

@@ -205,13 +205,19 @@ def test_repeating_what_is_unknown_is_the_users_decision(connect, service, fault
     assert service.accepted() == (2 if fault == "billed_then_drop" else 1)
 
 
-@pytest.mark.parametrize("fault", ["job_failed", "success_empty_list"])
-def test_a_generation_that_failed(connect, service, fault):
-    service.script("submit", fault)
+def test_a_generation_that_failed(connect, service):
+    service.script("submit", "job_failed")
     error = failing(exceptions.DreamboothGenerationFailed, lambda: connect().text_to_image(**FOX))
     assert "submits anew, which is billed anew" in str(error)
-    if fault == "success_empty_list":
-        assert f"request {service.submits[0].request_id}:" in str(error)
+
+
+def test_success_without_links_is_a_request_that_can_be_fetched(connect, service):
+    service.script("submit", "success_empty_list")
+    hook = connect()
+    submitted = hook.text_to_image(**FOX)
+    assert (submitted["status"], submitted["output"]) == ("processing", [])
+    assert hook.wait(submitted)["output"]
+    assert service.accepted() == 1
 
 
 @pytest.mark.parametrize("fault", ["queue_full_2025:0.05", "http_429:0.05"])
