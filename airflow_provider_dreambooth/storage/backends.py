@@ -16,6 +16,10 @@ from typing import Any
 
 PART = 8 << 20
 """Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
+PATIENCE = 300.0
+"""Seconds that an upload to S3 may take, and as many more as it takes at the slowest speed."""
+_SLOWEST = 50_000
+"""Bytes a second."""
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
     **dict.fromkeys(("gs", "gcs"), "gcs"),
@@ -62,9 +66,8 @@ class Backend:
     def put(self, fs: Any, local: Path, path: str, content_type: str) -> None:
         """Send a file; raises whatever the file system does, and then there is nothing of it."""
         match self.extra:
-            case "s3":  # botocore sends a checksum of each part by itself
-                # One part at a time: s3fs would have ten in memory. Several objects are under way anyhow.
-                fs.put_file(str(local), path, ContentType=content_type, chunksize=PART, max_concurrency=1)
+            case "s3":
+                self._put_s3(fs, local, path, content_type)
             case "azure":
                 settings = {"content_type": content_type}
                 options = {"max_concurrency": 1, "validate_content": True}
@@ -76,6 +79,26 @@ class Backend:
         """Fetch an object into a file, one part at a time."""
         options = {"concurrency": 1} if self.extra == "gcs" else {"max_concurrency": 1}
         fs.get_file(path, str(local), **options)
+
+    @staticmethod
+    def _put_s3(fs: Any, local: Path, path: str, content_type: str) -> None:
+        """Send a file; botocore adds a checksum to each part by itself."""
+        # One part at a time: s3fs would have ten in memory. Several objects are under way anyhow.
+        options = {"ContentType": content_type, "chunksize": PART, "max_concurrency": 1}
+        # aiohttp waits for ever for a store that takes no more bytes of a request.
+        seconds = PATIENCE + local.stat().st_size / _SLOWEST
+        try:
+            fs.put_file(str(local), path, timeout=seconds, **options)
+        except TimeoutError:
+            # s3fs gives up its parts after errors, but not when it is broken off.
+            bucket, _, key = path.lstrip("/").partition("/")
+            with contextlib.suppress(Exception):
+                found = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+                for one in found.get("Uploads", []):
+                    if one["Key"] == key:
+                        given_up = {"Bucket": bucket, "Key": key, "UploadId": one["UploadId"]}
+                        fs.call_s3("abort_multipart_upload", **given_up)
+            raise TimeoutError(f"the store did not take it within {seconds:.0f} seconds") from None
 
     @staticmethod
     def _put_gcs(fs: Any, local: Path, path: str, content_type: str) -> None:

@@ -108,16 +108,5 @@ def png() -> bytes:
     return draw("PNG")
 
 
-@pytest.fixture
-def wanted(host, png):  # noqa: F811 - the fixture
-    """Three pictures, of which the middle one is large."""
-
-    def make(size: int) -> dict[str, bytes]:
-        content = [png, png + bytes(size), draw("PNG", (30, 20))]
-        return {host.give(f"/{number}", data): data for number, data in enumerate(content)}
-
-    return make
-
-
 def asked_for(links) -> list[Picture]:
     return [Picture("1", number, link) for number, link in enumerate(links)]

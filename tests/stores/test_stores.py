@@ -63,7 +63,7 @@ def test_a_large_picture_is_whole_and_has_its_content_type(bucket, prefix, save,
     again = save([Picture("1", 0, host.give("/0", data))], bucket.destination(prefix))
     assert again.saved[0].sha256 == report.saved[0].sha256
     assert host.asked("/0") == 1
-    assert bucket.unfinished() == []
+    assert bucket.unfinished(prefix) == []
 
 
 def test_overwrite_replaces(bucket, prefix, save, host, pictures):

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that is killed in the middle of an upload, and disks that are full."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from airflow_provider_dreambooth.storage import Picture
+from tests.storage.conftest import Reply
+from tests.storage.test_limits import ROOT
+from tests.stores.proxy import Fault, waited
+
+MIDDLE = 0x10_0000
+WORKER = """
+import json, logging, sys
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow_provider_dreambooth.storage import Picture, save_pictures
+place, conn_id, *links = sys.argv[1:]
+wanted = [Picture("1", number, link) for number, link in enumerate(links)]
+folder = ObjectStoragePath(place, conn_id=conn_id or None)
+options = dict(allow_private=True, link_patience=0.0, log=logging.getLogger(), max_parallel=1)
+report = save_pictures(wanted, folder, **options)
+print(json.dumps([item.to_dict() for item in report.failed]))
+"""
+
+
+def start(bucket, place, links, **environ) -> subprocess.Popen[str]:
+    conn_id = bucket.conn_id if bucket.name != "file" else ""
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", WORKER, place, conn_id, *links],
+        cwd=ROOT,
+        env=os.environ | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def failure(worker: subprocess.Popen[str]) -> dict[str, Any]:
+    """The one picture that a worker could not save."""
+    out, errors = worker.communicate(timeout=100)
+    assert worker.returncode == 0, errors
+    (failed,) = json.loads(out.splitlines()[-1])
+    return failed
+
+
+def kill(worker: subprocess.Popen[str]) -> None:
+    worker.kill()
+    worker.communicate(timeout=60)
+
+
+def test_a_worker_that_is_killed_while_it_sends(remote, prefix, save, host, png, tmp_path):
+    data = png + bytes(remote.large)
+    links = [host.give("/0", png), host.give("/1", data)]
+    large = Fault(lambda r: remote.sends(r) and r.length > 2 * MIDDLE, skip=1, cut=MIDDLE, stall=True)
+    remote.proxy.fault = large
+    worker = start(remote, remote.uri(prefix), links, TMPDIR=str(tmp_path))
+    try:
+        assert waited(large.met)
+    finally:
+        kill(worker)
+    assert remote.names(prefix) == [f"{prefix}/1-0.png"]
+    # Nobody is left to give it up: a rule of the bucket's does.
+    assert remote.unfinished(prefix) == ([f"{prefix}/1-1.png"] if remote.name == "s3" else [])
+    remote.proxy.fault = None
+    wanted = [Picture("1", number, link) for number, link in enumerate(links)]
+    assert save(wanted, remote.destination(prefix)).failed == ()
+    assert remote.read(f"{prefix}/1-1.png").content == data
+    assert host.asked("/0") == 1
+
+
+def test_a_worker_that_is_killed_while_it_writes_to_disk(all_buckets, prefix, save, host, png):
+    bucket = all_buckets["file"]
+    data = png + bytes(bucket.large)
+    stalled = Reply(data, cut=MIDDLE, stall=True)
+    links = [host.give("/0", png), host.give("/1", stalled, data)]
+    worker = start(bucket, bucket.uri(prefix), links)
+    try:
+        while not any(name.endswith("/1") for name in bucket.names(prefix)):  # the file under way
+            assert worker.poll() is None, worker.communicate()
+    finally:
+        kill(worker)
+    assert [name for name in bucket.names(prefix) if "/." not in name] == [f"{prefix}/1-0.png"]
+    wanted = [Picture("1", number, link) for number, link in enumerate(links)]
+    assert save(wanted, bucket.destination(prefix)).failed == ()
+    assert bucket.read(f"{prefix}/1-1.png").content == data
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_at_the_destination(all_buckets, small_disk, host, png):
+    links = [host.give("/0", png), host.give("/1", png + bytes(20 << 20)), host.give("/2", png)]
+    failed = failure(start(all_buckets["file"], f"file://{small_disk}/saved", links))
+    assert failed["index"] == 1
+    assert "No space left on device while writing" in failed["reason"]
+    left = sorted(path.name for path in small_disk.rglob("*") if path.is_file())
+    assert left == ["1-0.png", "1-2.png"]
+
+
+def test_a_full_temporary_folder(s3, prefix, small_disk, save, host, png):
+    links = [host.give("/0", png), host.give("/1", png + bytes(20 << 20)), host.give("/2", png)]
+    failed = failure(start(s3, s3.uri(prefix), links, TMPDIR=str(small_disk)))
+    assert "No space left on device while writing" in failed["reason"]
+    assert list(small_disk.rglob("*")) == []
+    assert s3.names(prefix) == [f"{prefix}/1-0.png", f"{prefix}/1-2.png"]
+    # The same disk does not hold what is read back, which says nothing against the store.
+    wanted = [Picture("1", number, link) for number, link in enumerate(links)]
+    assert save(wanted, s3.destination(prefix)).failed == ()
+    failed = failure(start(s3, s3.uri(prefix), links, TMPDIR=str(small_disk)))
+    assert f"the worker's temporary folder {small_disk}" in failed["reason"]
+    assert failed["reason"].endswith("is full")
