@@ -69,15 +69,18 @@ class Backend:
             case "s3":
                 self._put_s3(fs, local, path, content_type)
             case "azure":
-                settings = {"content_type": content_type}
+                from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,unused-ignore]
+
                 options = {"max_concurrency": 1, "validate_content": True}
+                settings = ContentSettings(content_type=content_type)
                 fs.put_file(str(local), path, content_settings=settings, **options)
             case _:
                 self._put_gcs(fs, local, path, content_type)
 
     def get(self, fs: Any, path: str, local: Path) -> None:
         """Fetch an object into a file, one part at a time."""
-        options = {"concurrency": 1} if self.extra == "gcs" else {"max_concurrency": 1}
+        # gcsfs does so if it is given headers, whatever its version; by itself it holds many parts in memory.
+        options: dict[str, Any] = {"headers": {}} if self.extra == "gcs" else {"max_concurrency": 1}
         fs.get_file(path, str(local), **options)
 
     @staticmethod

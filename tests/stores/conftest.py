@@ -21,6 +21,18 @@ os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["NO_GCE_CHECK"] = "true"
 
+
+def pytest_configure(config):
+    # The clients leave sockets and sessions to the interpreter's end, and use old ways of each other.
+    for kind in (
+        "ResourceWarning",
+        "pytest.PytestUnraisableExceptionWarning",
+        "DeprecationWarning",
+        "FutureWarning",
+    ):
+        config.addinivalue_line("filterwarnings", f"ignore::{kind}")
+
+
 REMOTE = ("s3", "azure", "gcs")
 ALL = (*REMOTE, "file")
 

@@ -11,14 +11,6 @@ from tests.storage.test_manifest import keys, written_at_once
 from tests.stores.buckets import encoded
 from tests.stores.proxy import Fault
 
-# Of the clients: sockets and sessions that they leave to the interpreter's end, old ways among each other.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
 
 
@@ -144,3 +136,29 @@ def refused(bucket, status: int) -> None:
         "gcs": encoded({"error": {"code": status, "message": "No access"}}).encode(),
     }
     bucket.proxy.fault = Fault(lambda request: True, status=status, body=bodies[bucket.name])
+
+
+def test_a_new_google_bucket_that_the_account_may_not_look_at(gcs, save, host, png):
+    """Who may only work with objects sees an empty bucket, which gcsfs takes for none."""
+    gcs.client.post(f"{gcs.direct}/storage/v1/b?project=example", json={"name": "new"}).raise_for_status()
+    gcs.proxy.fault = Fault(
+        lambda request: request.target.partition("?")[0].endswith("/b/new"),
+        status=403,
+        body=encoded({"error": {"code": 403, "message": "storage.buckets.get denied"}}).encode(),
+    )
+    destination = type(gcs.destination("x"))("gs://new/x", conn_id=gcs.conn_id)
+    assert save([Picture("1", 0, host.give("/0", png))], destination).failed == ()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_refused_upload_stops_the_rest(remote, prefix, save, host, png, overwrite):
+    refused(remote, 403)
+    everything = remote.proxy.fault
+    remote.proxy.fault = Fault(remote.sends, status=403, body=everything.body)
+    wanted = [Picture("1", number, host.give(f"/{number}", png)) for number in range(12)]
+    report = save(wanted, remote.destination(prefix), max_parallel=2, overwrite=overwrite)
+    assert len(report.failed) == 12
+    assert "could not write" in report.failed[0].reason
+    assert report.failed[-1].reason.startswith("not tried")
+    assert len(host.requests) <= 4
+    assert remote.names(prefix) == []
