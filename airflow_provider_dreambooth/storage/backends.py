@@ -50,10 +50,10 @@ class Backend:
     def prepare(self, fs: Any) -> None:
         """Set what can only be set for all of a file system's objects."""
         if self.extra == "azure":
-            # Azure's client would hold up to 64 MiB in memory, and send them again whole after a fault.
-            client = getattr(fs, "service_client", None)
+            # Azure's client would hold up to 64 MiB of an upload in memory, and half as much of a download.
             with contextlib.suppress(AttributeError):
-                client._config.max_single_put_size = PART  # type: ignore[union-attr] # noqa: SLF001
+                config = fs.service_client._config  # noqa: SLF001
+                config.max_single_put_size = config.max_single_get_size = PART
 
     def probe(self, fs: Any, bucket: str) -> None:
         """Look whether the bucket can be reached; raises whatever the file system does."""

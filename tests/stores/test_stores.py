@@ -76,7 +76,7 @@ def test_what_is_there_but_not_whole_is_told(bucket, prefix, save, host, png):
 @pytest.mark.parametrize("name", ["azure", "gcs"])  # the others are in tests/storage
 def test_writers_of_one_manifest_lose_nothing_of_each_other(name, all_buckets, prefix):
     bucket = all_buckets[name]
-    expected = written_at_once(bucket.uri(prefix), bucket.conn_id, writers=3)
+    expected = written_at_once(bucket.uri(prefix), bucket.conn_id, writers=2)
     assert keys(read_manifest(bucket.destination(prefix))) == expected
 
 
