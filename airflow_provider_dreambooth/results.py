@@ -39,7 +39,7 @@ def submitted(accepted: Accepted) -> dict[str, Any]:
         "output": list(accepted.output),
         "meta": accepted.meta,
     }
-    if accepted.submitted_at is not None:
+    if accepted.submitted_at is not None and not accepted.output:  # what the eta counts from
         result["submitted_at"] = round(accepted.submitted_at, 3)
     if accepted.nsfw_content_detected is not None:
         result["nsfw_content_detected"] = accepted.nsfw_content_detected
