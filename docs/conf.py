@@ -51,7 +51,7 @@ PARTS = {
     "Start": ["quickstart", "connection", "examples", "when-to-use"],
     "Guides": ["guides/generate", "guides/sensor", "guides/saving", "guides/*"],
     "Concepts": ["concepts/polling", "concepts/*"],
-    "Reference": ["reference", "compatibility", "performance", "*"],
+    "Reference": ["reference", "compatibility", "performance", "reliability", "*"],
 }
 
 

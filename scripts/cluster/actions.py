@@ -57,7 +57,7 @@ def execution_timeout(stage: Stage, work: Work) -> str:
     expect("DreamboothTimeout in the log", '"exc_type":"DreamboothTimeout"' in log, True)
     tries = stage.tries("hasty", run, "wait")
     expect("tries", tries, 1)
-    return f"the wait ended {took:.0f} s later with `DreamboothTimeout`, in its first try of 4"
+    return f"the wait ended {took:.0f} s later with `DreamboothTimeout`, in its first try of 7"
 
 
 def _marked(stage: Stage, work: Work, state: str) -> str:

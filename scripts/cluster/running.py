@@ -23,7 +23,10 @@ def guarded(folder: Path, limit: float, run: Callable[[], int]) -> int:
     End what an earlier run has left, empty the folder, and run; return the exit code.
 
     :param limit: seconds after which it is broken off.
+    :raises ValueError: if the folder holds anything else.
     """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "redis" / "running.json").exists():
+        raise ValueError(f"{folder} is not of an earlier run; it would be emptied")
     for part in (folder / "airflow" / "processes", folder / "redis", folder / "sandbox", folder / "bucket"):
         stop_recorded(part)
     shutil.rmtree(folder, ignore_errors=True)

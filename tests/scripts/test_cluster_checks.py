@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("celery", reason="the dependency group `cluster` is not installed")
 
 from scripts.cluster.checks import damaged, forms
+from scripts.cluster.running import guarded
 
 KEY = "canary0123456789abcdef"
 
@@ -64,3 +65,10 @@ def test_damage(change, said):
 
 def test_a_request_twice_and_a_stranger():
     assert damaged(folder("1", "1", "9"), ["1"]) == ["request 1: 2 times", "request 9 is a stranger"]
+
+
+def test_a_strangers_folder_is_not_emptied(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="is not of an earlier run"):
+        guarded(tmp_path, 1, lambda: 0)
+    assert (tmp_path / "thesis.tex").exists()

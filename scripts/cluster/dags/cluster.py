@@ -14,7 +14,7 @@ from airflow_provider_dreambooth.operators.dreambooth import (
 )
 from airflow_provider_dreambooth.sensors.dreambooth import DreamboothFetchSensor
 
-RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+RETRIES = {"retries": 6, "retry_delay": timedelta(seconds=1)}
 PATIENT: dict[str, Any] = {"deferrable": True, "poke_interval": 10, "timeout": 3600}
 BUCKET: dict[str, Any] = {
     "destination": "{{ params.destination }}",
