@@ -79,7 +79,7 @@ def killed_waiting(stage: Stage, work: Work) -> str:
     found = stage.cluster.api.xcom("on_the_worker", run, "generate")["request_id"]
     expect("the request that was waited for", found, request_id)
     tries = stage.tries("on_the_worker", run, "generate")
-    return f"try {tries} went on with request {request_id}; billed once"
+    return f"try {tries} went on with the same request; billed once"
 
 
 def killed_looking(stage: Stage, _: Work) -> str:
