@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from celery import Celery
 from sqlalchemy import create_engine, text
 
 from scripts.local_airflow import COMPONENT, COMPONENTS, LocalAirflow
@@ -56,6 +55,8 @@ class LocalCluster(LocalAirflow):
     """
 
     def __init__(self, folder: Path, dags: Path, env: Mapping[str, str]) -> None:
+        from celery import Celery  # of the group `cluster`: what only reads this module does without
+
         self.postgres, self.redis = LocalPostgres(), LocalRedis(folder / "redis")
         settings = {f"AIRFLOW__{name}": str(value) for name, value in SETTINGS.items()}
         broker = {"AIRFLOW__CELERY__BROKER_URL": self.redis.url}

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import redis
-
 from scripts.local_airflow import free_port
 from scripts.processes import Processes
 
@@ -37,6 +35,8 @@ class LocalRedis:
 
     def dump(self) -> bytes:
         """Everything that it holds, in its own serialised form."""
+        import redis
+
         with redis.Redis(port=self._port) as client:
             return b"\n".join(key + b" " + (client.dump(key) or b"") for key in client.scan_iter())
 
@@ -60,6 +60,8 @@ class LocalRedis:
         self.processes.stop()
 
     def _wait_until_it_answers(self, seconds: float) -> None:
+        import redis
+
         deadline = time.monotonic() + seconds
         with redis.Redis(port=self._port) as client:
             while True:

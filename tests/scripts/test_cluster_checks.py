@@ -9,8 +9,6 @@ import json
 
 import pytest
 
-pytest.importorskip("celery", reason="the dependency group `cluster` is not installed")
-
 from scripts.cluster.checks import damaged, forms
 from scripts.cluster.running import guarded
 

@@ -6,10 +6,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("celery", reason="the dependency group `cluster` is not installed")
-
 from airflow.configuration import conf
 
 from scripts.local_cluster import SETTINGS
