@@ -92,7 +92,9 @@ def test_a_gallery_of_prompts_each_with_its_own_parameters(dags, dreambooth_sand
     wanted = [{"prompt": "a red fox", "seed": 7}, {"prompt": "two owls", "width": 768, "samples": 2}]
     conf = {"pictures": wanted, "destination": tmp_path.as_uri()}
     xcoms = run(dags["example_dreambooth_gallery"], conf=conf)
-    ids = [one.request_id for one in dreambooth_sandbox.submits]
+    # Mapped tasks run in any order.
+    by_prompt = {one.body["prompt"]: one.request_id for one in dreambooth_sandbox.submits}
+    ids = [by_prompt[one["prompt"]] for one in wanted]
     assert [one["request_id"] for one in xcoms["wait_for_pictures"]] == ids
     [folder] = tmp_path.iterdir()
     names = [uri.removeprefix(f"{folder.as_uri()}/") for uri in xcoms["save_pictures"]]
