@@ -43,7 +43,7 @@ def block(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ids_become_checked_pictures_and_a_manifest(service: Sandbox, tmp_path: Path, mode: str):
-    late = service.add(prompt="late", ready_in=0.4, samples=2, width=320, height=256)
+    late = service.add(prompt="late", replies=["processing", "processing"], samples=2, width=320, height=256)
     ready = service.add(prompt="ready", format="jpeg")
 
     ended = run_task(save(mode, request_id=[late, ready], destination=f"file://{tmp_path}/out"))
