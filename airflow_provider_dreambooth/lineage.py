@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 
 MOST_IN_EXTRA = 100
 """Pictures in the extra of an asset event, and datasets in OpenLineage's: both are kept in databases."""
+MOST_CHARACTERS = 1500
+"""Of an asset's URI, in Airflow's metadata database."""
 MOST_ASSETS = 1000
 """Assets that one task adds through an alias: each is a row of Airflow's metadata database, for good."""
+
+
+def _is_told(uri: str) -> bool:
+    """Tell whether Airflow takes it for an asset: a name must not fail a task whose pictures are saved."""
+    return len(uri) <= MOST_CHARACTERS
 
 
 def add_asset_events(
@@ -40,7 +47,10 @@ def add_asset_events(
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
             for picture in saved[:MOST_ASSETS]:
-                context["outlet_events"][outlet].add(Asset(_ascii(picture.uri)), extra=_extra(picture))
+                if _is_told(uri := _ascii(picture.uri)):
+                    context["outlet_events"][outlet].add(Asset(uri), extra=_extra(picture))
+                else:
+                    log.warning("The name of %s is too long for an asset: it is not told", picture.uri)
             if len(saved) > MOST_ASSETS:
                 log.warning(
                     "The first %s of %s pictures are added to %s as assets", MOST_ASSETS, len(saved), outlet
@@ -55,9 +65,11 @@ def collect(task: Any, saved: Sequence[SavedPicture]) -> None:
     """Tell Airflow's collector of hook lineage, which keeps nothing unless somebody reads it."""
     collector = get_hook_lineage_collector()
     for picture in saved:
-        if picture.source_url.startswith("http"):
-            collector.add_input_asset(context=task, uri=_ascii(picture.source_url))
-        collector.add_output_asset(context=task, uri=_ascii(picture.uri))
+        link, uri = _ascii(picture.source_url), _ascii(picture.uri)
+        if link.startswith("http") and _is_told(link):
+            collector.add_input_asset(context=task, uri=link)
+        if _is_told(uri):
+            collector.add_output_asset(context=task, uri=uri)
 
 
 def openlineage(saved: Sequence[SavedPicture]) -> OperatorLineage[Any, Any]:

@@ -32,6 +32,6 @@ def thumbnail(path: Path, pixels: int) -> str | None:
             picture.convert("RGBA" if picture.has_transparency_data else "RGB").save(
                 small, "WEBP", quality=70
             )
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # noqa: BLE001 - each decoder has its own, and a preview must not cost the picture
         return None
     return f"data:image/webp;base64,{b64encode(small.getvalue()).decode()}"

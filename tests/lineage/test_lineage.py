@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dreambooth.lineage import MOST_ASSETS, MOST_IN_EXTRA, dataset_of, openlineage
+from airflow_provider_dreambooth.lineage import (
+    MOST_ASSETS,
+    MOST_IN_EXTRA,
+    add_asset_events,
+    collect,
+    dataset_of,
+    openlineage,
+)
 from airflow_provider_dreambooth.storage import SavedPicture
 from airflow_provider_dreambooth.storage.records import utc_now
 from tests.airflow_versions import hook_lineage
@@ -181,8 +189,6 @@ def test_openlineage_hears_of_a_real_run(run, tmp_path):
 
 
 def test_the_collector_of_hook_lineage_hears_of_links_and_objects(monkeypatch):
-    from airflow_provider_dreambooth.lineage import collect
-
     collector = hook_lineage(monkeypatch)
     collect(object(), [saved(1), saved(2, uri="s3://bucket/folder/ä.png")])
     lineage = collector.collected_assets
@@ -199,8 +205,6 @@ def test_the_collector_of_hook_lineage_hears_of_links_and_objects(monkeypatch):
 def test_an_alias_gets_no_more_assets_than_a_database_should(caplog):
     from airflow.providers.common.compat.sdk import AssetAlias
 
-    from airflow_provider_dreambooth.lineage import add_asset_events
-
     added = []
 
     class Events:
@@ -210,11 +214,35 @@ def test_an_alias_gets_no_more_assets_than_a_database_should(caplog):
         def add(self, asset, extra):
             added.append((asset.uri, extra))
 
-    import logging
-
     pictures = [saved(n) for n in range(MOST_ASSETS + 1)]
     add_asset_events(
         {"outlet_events": Events()}, [AssetAlias("a"), "x"], pictures, logging.getLogger("tests")
     )
     assert len(added) == MOST_ASSETS
     assert "The first 1000 of 1001 pictures" in caplog.text
+
+
+def test_a_link_or_name_too_long_for_an_asset_fails_no_task(monkeypatch, caplog):
+    from airflow.providers.common.compat.sdk import AssetAlias
+
+    collector = hook_lineage(monkeypatch)
+    long = saved(1, source_url="https://cdn.example.com/" + "a" * 2000, uri="s3://bucket/" + "ä" * 400)
+    collect(object(), [long, saved(2)])
+    assert [one.asset.uri for one in collector.collected_assets.inputs] == [
+        "https://cdn.example.com/generations/2.png"
+    ]
+    assert [one.asset.uri for one in collector.collected_assets.outputs] == ["s3://bucket/folder/2.png"]
+
+    added = []
+
+    class Events:
+        def __getitem__(self, outlet):
+            return self
+
+        def add(self, asset, extra):
+            added.append(asset.uri)
+
+    context = {"outlet_events": Events()}
+    add_asset_events(context, [AssetAlias("a")], [long, saved(2)], logging.getLogger("tests"))
+    assert added == ["s3://bucket/folder/2.png"]
+    assert "too long for an asset" in caplog.text

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
+import zlib
 from base64 import b64decode
 from functools import partial
 from html.parser import HTMLParser
@@ -17,6 +19,8 @@ from PIL import Image
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage import Picture, check_folder, save_pictures, write_manifest
 from airflow_provider_dreambooth.storage.contact_sheet import contact_sheet, is_contact_sheet
+from airflow_provider_dreambooth.storage.pictures import examine
+from airflow_provider_dreambooth.storage.thumbnails import thumbnail as preview
 from tests.storage.conftest import draw
 
 HOSTILE = "\"><script>alert('x')</script> & co"
@@ -202,3 +206,13 @@ def test_a_page_of_somebody_else_is_left_alone(destination, folder):
     check_folder(destination, overwrite=False, with_contact_sheet=False)
     (folder / "index.html").write_text(page_of(entry()))
     check_folder(destination, overwrite=False, with_contact_sheet=True)
+
+
+def test_a_preview_that_cannot_be_made_costs_no_picture(tmp_path, pictures):
+    """Pillow raises an IndexError for an empty colour profile; the picture is whole all the same."""
+    end = len(pictures[".png"]) - 12
+    chunk = struct.pack(">I4sI", 0, b"iCCP", zlib.crc32(b"iCCP"))
+    path = tmp_path / "x.png"
+    path.write_bytes(pictures[".png"][:end] + chunk + pictures[".png"][end:])
+    info = examine(path)
+    assert preview(path, info.width * info.height) is None
