@@ -98,7 +98,7 @@ SHORT = (
     "test_exceptions.py",
     "test_provider_info.py",
 )
-COPIED = ("docs", "example_dags", "pyproject.toml", "scripts", "tests")
+COPIED = ("benchmarks", "docs", "example_dags", "pyproject.toml", "scripts", "tests")
 LOCATION = (
     "import sysconfig, airflow_provider_dreambooth as package;"
     "assert package.__file__.startswith(sysconfig.get_path('purelib')), package.__file__"

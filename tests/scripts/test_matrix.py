@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_the_page_tells_the_jobs():
         few = ", ".join(python for python, short in runs if short)
         day = "the lowest that the package accepts" if job.lowest else job.day
         assert told[job.name] == (job.airflow, day, full, few)
+
+
+def test_what_the_tests_import_is_copied_with_them():
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"airflow_provider_dreambooth"}
+    wanted: dict[str, Path] = {}
+    for path in (ROOT / "tests").rglob("*.py"):
+        first = path.relative_to(ROOT / "tests").parts[0]
+        if not any(fnmatch(first, each) for each in matrix.LEFT_OUT):
+            found = re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+            wanted.update((name, path) for name in found if name in folders)
+    assert {"benchmarks", "tests"} <= set(wanted)
+    assert set(wanted) <= set(matrix.COPIED), wanted
 
 
 def test_each_job_is_run_for_each_change():
