@@ -111,11 +111,16 @@ def _eta_left(request: Requested, now: float, *, first_try: bool) -> float | Non
 
 @contextmanager
 def keeping_ready(context: Context, batch: Batch, asked: RequestList) -> Iterator[None]:
-    """Keep in XCom what is ready by then if the wait, or what comes after it, ends in an error."""
+    """
+    Keep in XCom what is ready by then if the wait, or what comes after it, ends in an error, whichever it is.
+
+    A kill or ``execution_timeout`` is none: it may have come in the middle of a talk with Airflow.
+    """
     try:
         yield
-    except DreamboothError as error:
-        raise_keeping_ready(context, batch, asked, error)
+    except Exception:
+        _keep_ready(context, batch, asked)
+        raise
 
 
 def resume(context: Context, event: Mapping[str, Any] | None, asked: RequestList, conn_id: str) -> Batch:
@@ -159,7 +164,11 @@ def raise_keeping_ready(
     XCom ``ready`` gets the results of the requests that are ready, with their links, ``failed`` the others'
     reasons: nothing that was obtained is lost with the task.
     """
+    _keep_ready(context, batch, asked)
+    raise error
+
+
+def _keep_ready(context: Context, batch: Batch, asked: RequestList) -> None:
     ti = context["ti"]
     ti.xcom_push(key="ready", value=ready_results(batch, asked))
     ti.xcom_push(key="failed", value=[item.to_dict() for item in failures_of(batch, asked)])
-    raise error

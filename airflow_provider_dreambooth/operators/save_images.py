@@ -29,6 +29,7 @@ from airflow_provider_dreambooth.storage import (
 from airflow_provider_dreambooth.storage.decoding import require_pillow
 from airflow_provider_dreambooth.storage.destination import read_destination
 from airflow_provider_dreambooth.storage.errors import unsaved_error
+from airflow_provider_dreambooth.storage.manifest import Holders
 from airflow_provider_dreambooth.storage.names import picture_names
 from airflow_provider_dreambooth.storage.passing import judge_links, link_entry
 from airflow_provider_dreambooth.storage.provenance import day_of, provenance_of
@@ -250,7 +251,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
             add_asset_events(context, self.outlets, self._saved, self.log)
         return kept
 
-    def _check(self, folder: ObjectStoragePath, *, ready: bool) -> dict[str, list[tuple[str, int]]]:
+    def _check(self, folder: ObjectStoragePath, *, ready: bool) -> Holders:
         """Find what stands in the way at the destination before anything is waited for or downloaded."""
         try:
             return check_folder(folder, overwrite=self.overwrite, with_contact_sheet=self.contact_sheet)
@@ -294,7 +295,6 @@ class DreamboothSaveImagesOperator(BaseOperator):
             log=self.log,
         )
         self._saved = report.saved
-        collect(self, report.saved)
         manifest = [saved.to_dict() for saved in report.saved]
         context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
         no_manifest = None
@@ -310,4 +310,5 @@ class DreamboothSaveImagesOperator(BaseOperator):
                 self.log.info("The manifest is %s", uri)
         except DreamboothSaveError as error:  # a full disk, say: told beside the pictures that it cost
             no_manifest = error
+        collect(self, report.saved)
         return [saved.uri for saved in report.saved], list(report.failed), no_manifest

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,9 @@ _COMPRESSION = 8
 """Levels by which a single colour may differ after it was compressed."""
 _MOST_PIXELS = 2_000_000_000
 """Of all frames together: an animation of a few kB can hold hours of work."""
+_LARGE = 4_000_000
+"""Pixels from which on pictures take turns, whatever the number of threads."""
+_turn = threading.Lock()
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
@@ -51,7 +57,7 @@ def examine_decoded(path: Path) -> PictureInfo:
     if too_large(info.width * info.height):
         raise _too_large(f"{info.width} × {info.height} pixels")
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        with taking_turns(info.width * info.height), Image.open(path, formats=_FORMATS) as picture:
             return replace(info, blank=_decode(picture))
     except NotAPicture:
         raise
@@ -70,6 +76,13 @@ def _decode(picture: Image.Image) -> bool:
         frame.load()
         blank = blank and _is_blank(frame)
     return blank
+
+
+@contextmanager
+def taking_turns(pixels: int) -> Iterator[None]:
+    """Let one large picture be decoded at a time: each pixel takes 4 bytes of memory."""
+    with _turn if pixels > _LARGE else nullcontext():
+        yield
 
 
 def too_large(pixels: int) -> bool:

@@ -1,17 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is already at a destination, asked for in few requests however many pictures there are."""
+"""What is already at a destination: found in few requests, and taken where it is the picture wanted."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
-from airflow_provider_dreambooth.storage.pictures import SUFFIXES
+from airflow_provider_dreambooth.storage.download import DownloadFailed
+from airflow_provider_dreambooth.storage.manifest import Holders
+from airflow_provider_dreambooth.storage.pictures import (
+    SUFFIXES,
+    Incomplete,
+    LocalPicture,
+    NotAPicture,
+    PictureInfo,
+    read_back,
+)
+from airflow_provider_dreambooth.storage.records import Picture
 from airflow_provider_dreambooth.storage.store import Store
 
 _TOGETHER = 4
 """Characters at their end in which names that are listed together may differ: a hundred ids, about."""
 _LEAST = 4
 """Characters that names have in common which are listed together: more than that may be in the folder."""
+_KEEP_BOTH = "have {request_id} in the name to keep both"
 
 
 class Existing:
@@ -22,10 +35,24 @@ class Existing:
     are listed together; never the whole folder, which may hold the pictures of years.
 
     :param store: asked when a name's turn comes, from any thread.
+    :param holders: what is known of the objects that are there.
+    :param own_names: no two requests have pictures of the same name.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        holders: Holders,
+        own_names: bool,
+        check: Callable[[Path], PictureInfo],
+        max_bytes: int,
+    ) -> None:
         self._store = store
+        self._holders = holders
+        self._own_names = own_names
+        self._check = check
+        self._max_bytes = max_bytes
         self._locks: dict[str, threading.Lock] = {}
         self._listed: dict[str, dict[str, int]] = {}
 
@@ -45,3 +72,45 @@ class Existing:
             return {suffix: listed[name + suffix] for suffix in SUFFIXES if name + suffix in listed}
         found = {suffix: self._store.size(name + suffix) for suffix in SUFFIXES}
         return {suffix: size for suffix, size in found.items() if size is not None}
+
+    def take(
+        self,
+        picture: Picture,
+        name: str,
+        sizes: dict[str, int],
+        path: Path,
+        download: Callable[[], LocalPicture],
+    ) -> tuple[str, Path, LocalPicture]:
+        """
+        Read an object back: its URI, a local file of it, and what that is.
+
+        :param sizes: from :meth:`sizes`, not empty.
+        :param path: for a copy.
+        :param download: called where only the picture itself can tell whether the object is it: an earlier
+            task was killed before it could write the manifest.
+        :raises DownloadFailed: if it is not whole, or not this picture.
+        """
+        suffix, size = next(iter(sizes.items()))
+        uri = self._store.uri(name + suffix)
+        held = self._holders.get(uri, {})
+        known = held.get((picture.request_id, picture.index))
+        if held and known is None:
+            request_id, index = next(iter(held))
+            reason = f"it is picture {index} of request {request_id} ({_KEEP_BOTH})"
+        elif size > self._max_bytes:
+            reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
+        else:
+            try:
+                there = self._store.get(name + suffix, path)
+                local = read_back(there, self._check)
+            except (NotAPicture, Incomplete) as found:
+                reason = str(found)
+            else:
+                if known not in (None, local.sha256):
+                    reason = "it was replaced: it has other bytes than the manifest says"
+                elif known is None and not self._own_names and download().sha256 != local.sha256:
+                    reason = f"it is another picture, of which no manifest tells ({_KEEP_BOTH})"
+                else:
+                    return uri, there, local
+        told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
+        raise DownloadFailed(told, final=True)

@@ -43,27 +43,30 @@ _LONGEST_PAUSE = 2.0
 """Seconds between two rounds, at most."""
 
 Key = tuple[str, int]
+"""Request id and index."""
 Entry = Mapping[str, Any]
+Holders = Mapping[str, Mapping[Key, str]]
+"""By URI, which pictures an object is said to be, and the SHA-256 that each of them had."""
 
 
-def check_folder(
-    destination: ObjectStoragePath, *, overwrite: bool, with_contact_sheet: bool
-) -> dict[str, list[Key]]:
+def check_folder(destination: ObjectStoragePath, *, overwrite: bool, with_contact_sheet: bool) -> Holders:
     """
     Look whether pictures and manifest can be saved there, before anybody waits or downloads for it.
 
-    Returned is which picture each object is, by URI, as far as the manifest says it: request id and index.
+    Returned is which picture each object is, as far as the manifest and its parts say it.
 
-    :param overwrite: a store that lets nothing be read will do.
+    :param overwrite: it matters to nobody what is there, and a store that lets nothing be read will do.
     :raises DreamboothSaveError: if it cannot be used, or if something else is there under a name of ours.
     """
     store = Store(destination)
     store.probe(overwrite=overwrite)
     with _reading(store) as folder:
-        holders: dict[str, list[Key]] = {}
+        holders: dict[str, dict[Key, str]] = {}
         try:
-            for one in folder.read(MANIFEST).get("pictures", []):
-                holders.setdefault(str(one.get("uri")), []).append(_key(one))
+            old = folder.read(MANIFEST)
+            # A task that was killed has written its part, but not the manifest.
+            for one in folder.entries(old, [] if overwrite else folder.parts()):
+                holders.setdefault(str(one.get("uri")), {})[_key(one)] = str(one.get("sha256"))
             found = folder.bytes_of(SHEET) if with_contact_sheet else None
         except StoreFailed as failed:
             if not (failed.refused and overwrite):
@@ -185,13 +188,7 @@ class _Folder:
     def merge(self, parts: list[str]) -> list[Entry]:
         """Write the manifest with what it lacks, and return its entries."""
         old = self.read(MANIFEST)
-        merged: dict[Key, Entry] = {_key(one): one for one in old.get("pictures", [])}
-        for name in sorted(set(parts).difference(old.get("parts", []))):
-            for one in self._part(name)["pictures"]:
-                key = _key(one)
-                if key not in merged or merged[key].get("saved_at", "") <= one.get("saved_at", ""):
-                    merged[key] = one
-        entries = _true(merged.values())
+        entries = self.entries(old, parts)
         now = utc_now()
         document = {
             "version": VERSION,
@@ -202,6 +199,16 @@ class _Folder:
         }
         self.write(MANIFEST, _encode(document), "application/json")
         return entries
+
+    def entries(self, old: Mapping[str, Any], parts: list[str]) -> list[Entry]:
+        """Give the entries of a manifest and of the parts that it lacks."""
+        merged: dict[Key, Entry] = {_key(one): one for one in old.get("pictures", [])}
+        for name in sorted(set(parts).difference(old.get("parts", []))):
+            for one in self._part(name)["pictures"]:
+                key = _key(one)
+                if key not in merged or merged[key].get("saved_at", "") <= one.get("saved_at", ""):
+                    merged[key] = one
+        return _true(merged.values())
 
     def write_contact_sheet(self, entries: list[Entry], parts: list[str]) -> None:
         """Show what was saved last: the newest part first, each in its own order."""

@@ -20,6 +20,7 @@ _SUFFIX = "{suffix}"
 _SHA256 = "\0"  # stands in a name until it is known; no pattern may hold it
 _NAMED_SUFFIX = re.compile(r"\.(png|jpe?g|webp|gif)$", re.IGNORECASE)
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
+_OWN_NAME = re.compile(r"(?:^|[^}A-Za-z0-9])\{request_id\}(?:$|[^{A-Za-z0-9])")
 _FORMAT = re.compile(r"(0[0-9]{0,2})?d?", re.ASCII)
 _AMBIGUOUS = re.compile(r"[\\?#*]")  # a separator elsewhere; query, generation and glob in object URLs
 
@@ -74,6 +75,11 @@ def picture_names(pictures: Sequence[Nameable], pattern: str, *, date: str = "")
                 "have {request_id} and {index} in it"
             )
     return names
+
+
+def tells_the_request(pattern: str) -> bool:
+    """Tell whether pictures of different requests never have the same name, as with ``{request_id}-…``."""
+    return bool(_OWN_NAME.search(pattern.removesuffix(_SUFFIX)))
 
 
 def needs_sha256(name: str) -> bool:

@@ -8,7 +8,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,15 +22,14 @@ from airflow_provider_dreambooth.storage.existing import Existing
 from airflow_provider_dreambooth.storage.flags import compared
 from airflow_provider_dreambooth.storage.flags import tell as tell_flags
 from airflow_provider_dreambooth.storage.links import without_queries, without_query
-from airflow_provider_dreambooth.storage.names import needs_sha256, picture_names, with_sha256
-from airflow_provider_dreambooth.storage.pictures import (
-    Incomplete,
-    LocalPicture,
-    NotAPicture,
-    PictureInfo,
-    examine,
-    read_back,
+from airflow_provider_dreambooth.storage.manifest import Holders
+from airflow_provider_dreambooth.storage.names import (
+    needs_sha256,
+    picture_names,
+    tells_the_request,
+    with_sha256,
 )
+from airflow_provider_dreambooth.storage.pictures import LocalPicture, PictureInfo, examine
 from airflow_provider_dreambooth.storage.progress import Progress
 from airflow_provider_dreambooth.storage.records import (
     Picture,
@@ -73,7 +72,7 @@ def save_pictures(
     proxy: str | None = None,
     allow_private: bool = False,
     with_thumbnails: bool = False,
-    holders: Mapping[str, Sequence[tuple[str, int]]] | None = None,
+    holders: Holders | None = None,
     log: logging.Logger | Any,
 ) -> SaveReport:
     """
@@ -89,7 +88,7 @@ def save_pictures(
     :param link_patience: seconds, from the call on, for which a link may answer 404 or 403.
     :param timeout: seconds to wait for a connection, and for the next bytes.
     :param with_thumbnails: make a small copy of each, for the contact sheet; it takes Pillow.
-    :param holders: which pictures an object is, by URI; what is there and known to be another is not taken.
+    :param holders: what is known of the objects that are there; one that is another picture is not taken.
     :raises ValueError: if the name pattern cannot be used. Nothing was downloaded.
     :raises DreamboothSaveError: if the destination cannot be used. Nothing was downloaded.
     """
@@ -99,6 +98,7 @@ def save_pictures(
         return SaveReport((), ())
     store = Store(destination)
     store.probe(overwrite=overwrite)
+    check = _CHECKS[verify]
     workers = max(1, min(max_parallel, len(distinct)))
     session = LinkSession(
         allow_private=allow_private, connections=workers, timeout=timeout, verify=tls_verify, proxy=proxy
@@ -114,8 +114,14 @@ def save_pictures(
             max_bytes,
             link_patience,
             with_thumbnails,
-            _CHECKS[verify],
-            holders or {},
+            check,
+            Existing(
+                store,
+                holders=holders or {},
+                own_names=tells_the_request(name),
+                check=check,
+                max_bytes=max_bytes,
+            ),
         )
         outcomes = _in_parallel(run, names, workers, Progress(log, len(names)))
     found = [outcomes[picture] for picture in pictures]
@@ -140,10 +146,10 @@ class _Run:
         link_patience: float,
         with_thumbnails: bool,
         check: Callable[[Path], PictureInfo],
-        holders: Mapping[str, Sequence[tuple[str, int]]],
+        existing: Existing,
     ) -> None:
         self.store = store
-        self._existing = Existing(store)
+        self._existing = existing
         self.session = session
         self.stop = threading.Event()
         self._folder = folder
@@ -152,7 +158,6 @@ class _Run:
         self._link_patience = link_patience
         self._with_thumbnails = with_thumbnails
         self._check = check
-        self._holders = holders
         self._begun = time.monotonic()
         self._store_failures = 0
         self._given_up: str | None = None
@@ -165,7 +170,7 @@ class _Run:
             self._give_up_early()
             sizes = self._sizes(name)
             if sizes and not self._overwrite:
-                saved = self._already_there(picture, name, sizes, path)
+                saved = self._take(picture, name, sizes, path)
             else:
                 saved = self._download(picture, name, path)
                 for suffix in sizes:  # or a later run would take the old picture of another kind for this one
@@ -203,31 +208,30 @@ class _Run:
                 return {}
             raise
 
-    def _already_there(self, picture: Picture, name: str, sizes: dict[str, int], path: Path) -> SavedPicture:
-        """Read back what an earlier run saved under the name."""
-        suffix, size = next(iter(sizes.items()))
-        uri = self.store.uri(name + suffix)
-        others = self._holders.get(uri, ())
-        if others and (picture.request_id, picture.index) not in others:
-            request_id, index = others[0]
-            both = "have {request_id} in the name to keep both"
-            reason = f"it is picture {index} of request {request_id} ({both})"
-        elif size > self._max_bytes:
-            reason = f"it has {size:,} bytes, more than 'max_bytes' {self._max_bytes:,}"
-        else:
-            try:
-                there = self.store.get(name + suffix, path)
-                local = read_back(there, self._check)
-                return _record(picture, uri, local, self._thumbnail(there, local))
-            except (NotAPicture, Incomplete) as found:
-                reason = str(found)
-        told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
-        raise DownloadFailed(told, final=True)
+    def _take(self, picture: Picture, name: str, sizes: dict[str, int], path: Path) -> SavedPicture:
+        """Take what an earlier run saved."""
+        anew = path.with_name(f"{path.name}-anew")
+        try:
+            uri, there, local = self._existing.take(
+                picture, name, sizes, path, lambda: self._fetch(picture, anew)
+            )
+        finally:
+            anew.unlink(missing_ok=True)
+        return _record(picture, uri, local, self._thumbnail(there, local))
 
     def _download(self, picture: Picture, name: str, path: Path) -> SavedPicture:
+        local = self._fetch(picture, path)
+        name = with_sha256(name, local.sha256)
+        if self.stop.is_set():
+            raise Stopped
+        small = self._thumbnail(path, local)  # before the file is moved to its place
+        self.store.put(path, name + local.info.suffix, local.info.content_type)
+        return _record(picture, self.store.uri(name + local.info.suffix), local, small)
+
+    def _fetch(self, picture: Picture, path: Path) -> LocalPicture:
         now = time.monotonic()
         until = max(self._begun + self._link_patience, now + min(self._link_patience, _LEAST_PATIENCE))
-        local = download(
+        return download(
             self.session,
             picture.url,
             path,
@@ -236,12 +240,6 @@ class _Run:
             stop=self.stop,
             check=self._check,
         )
-        name = with_sha256(name, local.sha256)
-        if self.stop.is_set():
-            raise Stopped
-        small = self._thumbnail(path, local)  # before the file is moved to its place
-        self.store.put(path, name + local.info.suffix, local.info.content_type)
-        return _record(picture, self.store.uri(name + local.info.suffix), local, small)
 
     def _thumbnail(self, path: Path, local: LocalPicture) -> str | None:
         if not self._with_thumbnails:

@@ -7,7 +7,7 @@ import io
 from base64 import b64encode
 from pathlib import Path
 
-from airflow_provider_dreambooth.storage.decoding import too_large
+from airflow_provider_dreambooth.storage.decoding import taking_turns, too_large
 
 EDGE = 320
 """Pixels of a thumbnail's longer side."""
@@ -25,7 +25,7 @@ def thumbnail(path: Path, pixels: int) -> str | None:
     from PIL import Image  # an extra: only the contact sheet needs it
 
     try:
-        with Image.open(path) as picture:
+        with taking_turns(pixels), Image.open(path) as picture:
             picture.draft("RGB", (EDGE, EDGE))  # a JPEG is then decoded small
             picture.thumbnail((EDGE, EDGE))
             small = io.BytesIO()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -260,6 +261,17 @@ def test_names_that_turn_out_to_collide_keep_the_links(service: Sandbox, tmp_pat
     assert type(ended.error) is exceptions.DreamboothInputError
     assert "two pictures" in str(ended.error)
     assert len(ended.xcoms["ready"][0]["output"]) == 2
+
+
+def test_a_worker_without_a_temporary_folder_keeps_the_links(
+    service: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    links = {"request_id": "5", "status": "success", "output": [f"{service.url}/5.png"]}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    ended = run_task(save(results=links, destination=f"file://{tmp_path}/out"))
+
+    assert type(ended.error) is FileNotFoundError
+    assert [one["request_id"] for one in ended.xcoms["ready"]] == ["5"]
 
 
 def test_a_connection_gone_after_the_wait_keeps_the_links(service: Sandbox, tmp_path: Path):

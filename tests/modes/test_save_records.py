@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -271,6 +272,44 @@ def test_a_picture_of_another_request_is_not_taken_for_this_one(service, tmp_pat
     assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [first]
     assert save(request_id=second, overwrite=True, **options).error is None
     assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [second]
+
+
+def test_a_picture_that_a_killed_task_left_is_not_taken_for_another(service, tmp_path):
+    """It was killed after it saved the picture and before it could write down whose it is."""
+    first, second = service.add(prompt="x"), service.add(prompt="y")
+    options = {"destination": f"file://{tmp_path}", "name": "latest"}
+    [saved] = save(request_id=first, **options).xcoms["manifest"]
+    (tmp_path / "manifest.json").unlink()
+    shutil.rmtree(tmp_path / ".manifest")
+    ended = save(request_id=second, **options)
+    assert type(ended.error) is exceptions.DreamboothPictureRefused
+    assert "it is another picture, of which no manifest tells (have {request_id} in the name" in str(
+        ended.error
+    )
+    [taken] = save(request_id=first, **options).xcoms["manifest"]
+    assert taken["sha256"] == saved["sha256"]
+    assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [first]
+
+
+def test_a_picture_that_only_a_part_of_the_manifest_tells_of_is_not_taken_for_another(service, tmp_path):
+    """It was killed after it wrote its part and before the manifest."""
+    first, second = service.add(prompt="x"), service.add(prompt="y")
+    options = {"destination": f"file://{tmp_path}", "name": "latest"}
+    assert save(request_id=first, **options).error is None
+    (tmp_path / "manifest.json").unlink()
+    assert f"it is picture 0 of request {first}" in str(save(request_id=second, **options).error)
+
+
+def test_a_picture_that_was_replaced_is_not_taken(service, tmp_path):
+    one, other = service.add(prompt="x"), service.add(prompt="y")
+    options = {"request_id": [one, other], "destination": f"file://{tmp_path}"}
+    assert save(**options).error is None
+    shutil.copy(tmp_path / f"{other}-0.png", tmp_path / f"{one}-0.png")
+    ended = save(**options)
+    assert type(ended.error) is exceptions.DreamboothPictureRefused
+    assert f"{one}-0.png is already there, but not as it should be: it was replaced" in str(ended.error)
+    assert save(**options, overwrite=True).error is None
+    assert save(**options).error is None
 
 
 def test_a_page_that_cannot_be_written_costs_no_picture(service, tmp_path):

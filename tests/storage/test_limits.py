@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from PIL import Image
 
 from tests.storage.conftest import Reply, tree
 
@@ -16,14 +19,16 @@ SCRIPT = """
 import json, logging, resource, sys
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_dreambooth.storage import Picture, save_pictures
-url, limit, small, *place = sys.argv[1:]
+urls, limit, small, *place = sys.argv[1:]
 folder = ObjectStoragePath(place[0], conn_id=place[1] if place[1:] else None)
-options = dict(allow_private=True, link_patience=0.0, log=logging.getLogger(), max_bytes=1 << 30)
+thumbnails = limit == "thumbnails"
+options = dict(with_thumbnails=thumbnails)
+options |= dict(allow_private=True, link_patience=0.0, log=logging.getLogger(), max_bytes=1 << 30)
 save_pictures([Picture("warm", 0, small)], folder, **options)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-if int(limit):
+if not thumbnails and int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-wanted = [Picture("1", 0, url), Picture("2", 0, small)]
+wanted = [Picture("1", index, url) for index, url in enumerate(urls.split())] + [Picture("2", 0, small)]
 report = save_pictures(wanted, folder, **options)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
@@ -34,7 +39,7 @@ print(json.dumps({
 """
 
 
-def run(folder: Path, url: str, limit: int, small: str, *bucket: str) -> dict:
+def run(folder: Path, url: str, limit: int | str, small: str, *bucket: str) -> dict:
     place = bucket or [f"file://{folder}"]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, url, str(limit), small, *place],
@@ -72,3 +77,13 @@ def test_a_full_disk_is_told_and_left_clean(host, folder, pictures):
     assert "File too large while writing" in failed["reason"]
     assert str(folder.parent) in failed["reason"]
     assert tree(folder.parent) == ["saved/2-0.gif", "saved/warm-0.gif"]
+
+
+def test_large_pictures_are_decoded_one_at_a_time(host, folder, pictures):
+    """Each takes 100 MB for a preview, which four at once would take four times."""
+    large = io.BytesIO()
+    Image.new("RGB", (5000, 5000), "teal").save(large, "PNG")
+    urls = [host.give(f"/{number}", large.getvalue()) for number in range(4)]
+    found = run(folder, " ".join(urls), "thumbnails", host.give("/small", pictures[".gif"]))
+    assert len(found["saved"]) == 5
+    assert found["grown"] < 180 * 1024

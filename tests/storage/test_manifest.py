@@ -89,7 +89,7 @@ def test_an_object_that_was_replaced_by_another_picture_has_one_entry(destinatio
     write_manifest(destination, [saved("3", 0, uri=place, sha256=sha256)], log=log)  # the same bytes
     assert keys(read_manifest(destination)) == [("2", 0), ("3", 0), ("9", 0)]
     holders = check_folder(destination, overwrite=False, with_contact_sheet=False)
-    assert holders[place] == [("2", 0), ("3", 0)]
+    assert holders[place] == {("2", 0): sha256, ("3", 0): sha256}
 
 
 def test_the_part_of_a_writer_that_was_killed_is_taken_along(destination, folder, log):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import posixpath
 
 import pytest
@@ -8,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.storage import Picture
-from airflow_provider_dreambooth.storage.names import MAX_PART, needs_sha256, picture_names, with_sha256
+from airflow_provider_dreambooth.storage.names import (
+    MAX_PART,
+    needs_sha256,
+    picture_names,
+    tells_the_request,
+    with_sha256,
+)
 from airflow_provider_dreambooth.storage.provenance import Provenance
 
 PICTURES = [
@@ -125,3 +132,40 @@ def test_no_model_leads_out_of_the_destination(model):
     path = f"/bucket/prefix/{name}"
     assert posixpath.normpath(path) == path
     assert name.count("/") == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("{request_id}-{index}", True),
+        ("{date}/{model}/{request_id}_{index}{suffix}", True),
+        ("{request_id}{suffix}", True),
+        ("latest", False),
+        ("{date}/{index}", False),
+        ("{request_id}{index}", False),  # index 12 of request 1, and index 2 of request 11
+        ("{date}{request_id}", False),
+    ],
+)
+def test_which_names_tell_the_request(pattern, told):
+    assert tells_the_request(pattern) is told
+
+
+PIECES = st.lists(
+    st.sampled_from(["{request_id}", "{index}", "{model}", "-", "_", "/", "1", "a"]), max_size=4
+)
+SEPARATOR = st.sampled_from("-_/")
+
+
+@given(
+    before=st.one_of(st.just(""), st.builds("{}{}".format, PIECES.map("".join), SEPARATOR)),
+    after=st.one_of(st.just(""), st.builds("{}{}".format, SEPARATOR, PIECES.map("".join))),
+    ids=st.lists(st.integers(0, 999).map(str), min_size=2, max_size=2, unique=True),
+    indexes=st.tuples(st.integers(0, 99), st.integers(0, 99)),
+)
+def test_names_that_tell_the_request_are_never_those_of_another(before, after, ids, indexes):
+    pattern = f"{before}{{request_id}}{after}"
+    assert tells_the_request(pattern)
+    model = Provenance(model="1-2")
+    one, other = (Picture(rid, index, "", model) for rid, index in zip(ids, indexes, strict=True))
+    with contextlib.suppress(ValueError):
+        assert picture_names([one], pattern) != picture_names([other], pattern)
