@@ -50,9 +50,10 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.common import Figures, in_turn, median, ratio, table
 from scripts.airflow_api import FINISHED
-from scripts.local_airflow import LocalAirflow, free_port
+from scripts.local_airflow import LocalAirflow
 from scripts.local_postgres import LocalPostgres
 from scripts.local_sandbox import KEY, LocalSandbox
+from scripts.local_server import free_port
 from scripts.processes import Processes
 
 HERE = Path(__file__).parent

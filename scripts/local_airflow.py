@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,12 +17,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import requests
 
 from scripts.airflow_api import AirflowApi
+from scripts.local_server import LocalServer, free_port
 from scripts.processes import Processes
 
 USERNAME, PASSWORD = "admin", "admin"  # on localhost, for as long as it runs
@@ -37,7 +35,7 @@ LAUNCHER = (
 )
 
 
-class LocalAirflow:
+class LocalAirflow(LocalServer):
     """
     Run Airflow; a context manager that starts it, waits until it is healthy, and ends it.
 
@@ -122,21 +120,12 @@ class LocalAirflow:
         try:
             self.api.close()
         finally:
-            self.processes.stop()
+            super().stop()
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-            self.wait_until_healthy()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def begin(self) -> None:
+        """Start all components and wait until they are healthy."""
+        self.start()
+        self.wait_until_healthy()
 
     def _settings(self, dags: Path) -> dict[str, str]:
         passwords = self.home / "passwords.json"
@@ -245,10 +234,3 @@ def _copy_database(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(unfinished)) as writer:
         reader.backup(writer)
     unfinished.replace(target)
-
-
-def free_port() -> int:
-    """Find a port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -6,21 +6,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import boto3
 from botocore.exceptions import ConnectionError as Unreachable
 
-from scripts.local_airflow import free_port
+from scripts.local_server import LocalServer, free_port
 from scripts.processes import Processes
 
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
 
 
-class LocalBucket:
+class LocalBucket(LocalServer):
     """
     Run the server with one empty bucket; a context manager that starts it and ends it.
 
@@ -47,32 +45,16 @@ class LocalBucket:
         """One object."""
         return bytes(self._client.get_object(Bucket=self.name, Key=name)["Body"].read())
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Start it and make the bucket."""
         port = self._url.rpartition(":")[2]
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        self.processes.start("bucket", command, os.environ)
+        self.wait_until(lambda: self._client.create_bucket(Bucket=self.name), Unreachable)
+
+    def stop(self) -> None:
+        """End it."""
         try:
-            self.processes.start("bucket", command, os.environ)
-            self._make(30)
-        except BaseException:
-            self.processes.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._client.close()
-        self.processes.stop()
-
-    def _make(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self._client.create_bucket(Bucket=self.name)
-            except Unreachable:
-                self.processes.check()
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-            else:
-                return
+            self._client.close()
+        finally:
+            super().stop()

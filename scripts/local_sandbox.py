@@ -6,21 +6,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
 
-from scripts.local_airflow import free_port
+from scripts.local_server import LocalServer, free_port
 from scripts.processes import Processes
 
 KEY = "sandbox-key"
 
 
-class LocalSandbox:
+class LocalSandbox(LocalServer):
     """
     Run the sandbox; a context manager that starts it, waits until it answers, and ends it.
 
@@ -80,39 +78,17 @@ class LocalSandbox:
         reply.raise_for_status()
         return reply.json()
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Start it and wait until it answers."""
         port = self.url.rpartition(":")[2]
         command = [sys.executable, "-m", "airflow_provider_dreambooth.sandbox", "--port", port]
         command += ["--key", self._key, *self._options]
-        try:
-            self.processes.start("sandbox", command, os.environ)
-            self._wait_until_it_answers(30)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+        self.processes.start("sandbox", command, os.environ)
+        self.wait_until(self.journal, requests.ConnectionError)
 
     def stop(self) -> None:
         """End it."""
         try:
             self._session.close()
         finally:
-            self.processes.stop()
-
-    def _wait_until_it_answers(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self.journal()
-            except requests.ConnectionError:
-                self.processes.check()
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the sandbox does not answer at {self.url}") from None
-                time.sleep(0.1)
-            else:
-                return
+            super().stop()

@@ -8,15 +8,12 @@ import shutil
 import socket
 import sys
 import tempfile
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from scripts.local_airflow import free_port
+from scripts.local_server import LocalServer, free_port
 from scripts.processes import Processes
 
 AZURITE = Path(sys.prefix) / "azurite"
@@ -25,7 +22,7 @@ PATIENCE = 60.0
 """Seconds until a store must listen."""
 
 
-class LocalStore(ABC):
+class LocalStore(LocalServer):
     """
     Run a store; a context manager that starts it, waits until it listens, ends it and removes its files.
 
@@ -35,6 +32,7 @@ class LocalStore(ABC):
 
     def __init__(self, public_url: str = "") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="store-")
+        self.processes = Processes(Path(self._folder.name) / "processes")
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._public_url = public_url or self.url
@@ -43,41 +41,20 @@ class LocalStore(ABC):
     def command(self, folder: Path) -> Sequence[str]:
         """How it is started, with its files in this folder."""
 
-    def __enter__(self) -> Self:
-        folder = Path(self._folder.name)
-        self.processes = Processes(folder / "processes")
-        try:
-            self.processes.start("store", self.command(folder / "data"), os.environ)
-            self._wait_until_it_listens()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def begin(self) -> None:
+        """Start it and wait until it listens."""
+        self.processes.start("store", self.command(Path(self._folder.name) / "data"), os.environ)
+        self.wait_until(self._listens, OSError, seconds=PATIENCE)
 
     def stop(self) -> None:
         """End it and remove its files."""
         try:
-            self.processes.stop()
+            super().stop()
         finally:
             self._folder.cleanup()
 
-    def _wait_until_it_listens(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
-            except OSError:
-                self.processes.check()
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
+    def _listens(self) -> None:
+        socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
 
 
 class LocalS3(LocalStore):
