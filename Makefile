@@ -26,7 +26,7 @@ demo: .venv/demo.stamp ## Run a DAG in a real Airflow against the sandbox (KEEP=
 demo-stop: .venv/demo.stamp ## Stop what `make demo KEEP=1` left running
 	@$(BIN)/python -m scripts.demo --stop
 
-test: .venv/dev.stamp ## Run every test (ARGS="-m 'not system'" leaves out those that start a whole Airflow)
+test: .venv/dev.stamp ## Run the tests (ARGS="-m 'not system'" leaves out those that start a whole Airflow)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-browser: .venv/dev.stamp ## Look at Airflow's UI and the contact sheet in a real Chromium (SCREENSHOTS=folder keeps pictures)
@@ -35,7 +35,7 @@ test-browser: .venv/dev.stamp ## Look at Airflow's UI and the contact sheet in a
 
 screenshots: .venv/dev.stamp ## Take the documentation's screenshots from a real Airflow and its contact sheet
 	@scripts/install_chromium.sh >/dev/null
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser tests/browser/test_airflow.py $(ARGS)
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser tests/browser -k "test_airflow or in_a_bucket" $(ARGS)
 
 test-matrix: .venv/dev.stamp ## Test the wheel on every Airflow and Python (JOBS="2.11 3.3", SHORT=1 for less)
 	@$(BIN)/python -m scripts.matrix $(JOBS) $(if $(SHORT),--short) $(ARGS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An Apache Airflow provider for the Stable Diffusion API (ModelsLab), Dreambooth v4 endpoints."""
+"""An Apache Airflow provider for the Stable Diffusion API (ModelsLab)."""
 
 from __future__ import annotations
 

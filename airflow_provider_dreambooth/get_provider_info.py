@@ -72,6 +72,7 @@ def _connection_fields() -> dict[str, object]:
             "The most that one process sends; no limit if empty.",
             "number",
             minimum=0.001,
+            maximum=10_000,
         ),
         "max_connections": _field(
             "Connections", "The most that one process opens; 10 if empty.", "integer", minimum=1, maximum=1000

@@ -66,6 +66,21 @@ def test_the_form_offers_every_extra_that_the_connection_takes_and_no_other():
     assert set(connection_type["conn-fields"]) == {name.strip(" '") for name in known.split(",")}
 
 
+def test_the_form_and_the_connection_agree_on_limits():
+    [connection_type] = get_provider_info()["connection-types"]
+    limits = [
+        (name, schema[limit], step)
+        for name, field in connection_type["conn-fields"].items()
+        for limit, step in (("minimum", -1), ("maximum", 1))
+        if limit in (schema := field["schema"])
+    ]
+    assert len(limits) == 6
+    for name, limit, step in limits:
+        config.from_fields(host=None, port=None, password="key", extra={name: limit})
+        with pytest.raises(ValueError, match="accepted is"):
+            config.from_fields(host=None, port=None, password="key", extra={name: limit + step})
+
+
 def test_the_hook_behind_the_connection_type_agrees_with_it():
     [connection_type] = get_provider_info()["connection-types"]
     module, _, name = connection_type["hook-class-name"].rpartition(".")

@@ -80,6 +80,7 @@ def test_every_python_that_is_told_of_and_every_airflow_is_tried():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     told = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
     jobs = WORKFLOWS["ci.yml"]["jobs"]
+    assert set(jobs) == {"everything", "versions"}  # and none of it twice
     assert jobs["everything"]["strategy"]["matrix"]["python"] == told
     assert jobs["versions"]["strategy"]["matrix"]["job"] == [job.name for job in JOBS_OF_THE_MATRIX]
     setup = next(step for step in jobs["versions"]["steps"] if "setup-python" in step.get("uses", ""))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's DAG: request ids in, pictures in a bucket out."""
+"""The DAG of the quickstart: request ids in, pictures in a bucket out."""
 
 from __future__ import annotations
 

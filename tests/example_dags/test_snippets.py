@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.airflow_versions import returned, run_dag, store_dags
+from tests.test_docs import PAGES, blocks
 
 SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
 
@@ -24,6 +29,14 @@ def run(dag: Any, **conf: Any) -> tuple[str, dict[str, Any]]:
 
 
 def test_the_dag_of_the_readme(snippets, dreambooth_sandbox, tmp_path):
+    state, _ = run(snippets["generate_pictures"], prompt="two owls", folder=tmp_path.as_uri())
+    assert state == "success"
+    [submit] = dreambooth_sandbox.submits
+    assert submit.body["prompt"] == "two owls"
+    assert [path.name for path in tmp_path.glob("*.png")] == [f"{submit.request_id}-0.png"]
+
+
+def test_the_dag_of_the_quickstart(snippets, dreambooth_sandbox, tmp_path):
     ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(2)]
     state, xcoms = run(snippets["keep_pictures"], request_ids=ids, folder=tmp_path.as_uri())
     assert state == "success"
@@ -39,3 +52,28 @@ def test_go_on_with_the_ready(snippets, dreambooth_sandbox):
 def test_ask_in_python(snippets, dreambooth_sandbox):
     state, xcoms = run(snippets["ask_in_python"], request_id=dreambooth_sandbox.add(samples=2))
     assert (state, len(xcoms["wait_here"])) == ("success", 2)
+
+
+def test_generate_in_python(snippets, dreambooth_sandbox):
+    state, xcoms = run(snippets["generate_in_python"])
+    assert (state, len(xcoms["generate"])) == ("success", 1)
+    assert dreambooth_sandbox.accepted() == 1
+
+
+def test_prompts_with_parameters_of_their_own(snippets, dreambooth_sandbox):
+    state, _ = run(snippets["generate_mapped"])
+    assert state == "success"
+    bodies = {each.body["prompt"]: each.body for each in dreambooth_sandbox.submits}
+    assert (bodies["a red fox"]["seed"], bodies["a heron"]["width"]) == ("7", "768")
+
+
+def test_a_project_is_tested_as_the_guide_on_the_sandbox_says(tmp_path):
+    """In a shell of its own: the guide's lines, and nothing that these tests have set up."""
+    shutil.copytree(SNIPPETS.parent / "testing", tmp_path, dirs_exist_ok=True)
+    [script] = [block for block in blocks(PAGES["docs/guides/sandbox.md"], "bash") if "pytest" in block]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    command = ["bash", "-ec", script]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
