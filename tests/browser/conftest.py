@@ -98,6 +98,7 @@ def keep_screenshot(tmp_path: Path) -> Callable[..., None]:
     kept = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
     def keep(page: Page, name: str, *, full_page: bool = True) -> None:
-        page.screenshot(path=kept / f"{name}.png", full_page=full_page)
+        # What moves is moved to its end first: a section that just opens would be cut off.
+        page.screenshot(path=kept / f"{name}.png", full_page=full_page, animations="disabled")
 
     return keep
