@@ -13,7 +13,14 @@ import airflow_provider_dreambooth
 
 PUBLIC = {
     "hooks.dreambooth": ["DreamboothHook"],
-    "operators.dreambooth": ["DreamboothSaveImagesOperator"],
+    "operators.dreambooth": [
+        "DreamboothImageToImageOperator",
+        "DreamboothInpaintOperator",
+        "DreamboothReloadModelOperator",
+        "DreamboothSaveImagesOperator",
+        "DreamboothTextToImageOperator",
+    ],
+    "retry_policy": ["DreamboothRetryPolicy"],
     "sandbox": ["Sandbox"],
     "sensors.dreambooth": ["DreamboothFetchSensor"],
     "triggers.dreambooth": ["DreamboothFetchTrigger"],

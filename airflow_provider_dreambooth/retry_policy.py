@@ -27,9 +27,9 @@ class DreamboothRetryPolicy(RetryPolicy):
     """
     Retry when the service wants it, and as often as ``retries`` allows.
 
-    A rate limit or a full queue is retried after the delay that the service asks for, any other error after
-    the task's own ``retry_delay``. What the service has refused for good is an ``AirflowFailException``,
-    for which Airflow asks no policy and does not retry.
+    Where it said when to come back (a rate limit, a full queue, ``Retry-After``) the retry comes then, else
+    after the task's own ``retry_delay``. What the service has refused for good is an
+    ``AirflowFailException``, for which Airflow asks no policy and does not retry.
 
     :param retry_failed_generations: retry also a generation that the service could not do. It is billed
         anew.

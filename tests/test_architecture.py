@@ -167,6 +167,17 @@ def test_every_rule_that_is_ignored_says_why():
     assert all(re.fullmatch(r" *# \S.+", reason) for reason in ignored)
 
 
+def test_a_wait_ends_as_the_page_on_reliability_says():
+    """No call of Airflow's at the end of a trigger or a task is used, and no ``timeout`` given to defer()."""
+    nodes = [node for path in FILES for node in ast.walk(ast.parse(path.read_text()))]
+    functions = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    assert not functions & {"on_kill", "cleanup"}
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    defers = [node for node in calls if ast.unparse(node.func).endswith(".defer")]
+    assert len(defers) >= 3
+    assert {keyword.arg for node in defers for keyword in node.keywords} <= {"trigger", "method_name"}
+
+
 def swallows(handler: ast.ExceptHandler) -> bool:
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     broad = any(

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import importlib
 import re
+import sys
+from types import ModuleType
 from typing import get_args, get_type_hints
 
 import pytest
@@ -159,3 +162,11 @@ def test_usable_links_beside_unusable_ones_reach_xcom():
         "output": ["https://a/0.png"],
     }
     assert "output" not in RequestFailure("7", "not_found", "x").to_dict()
+
+
+def test_the_retry_policy_tells_an_older_airflow_what_to_use(monkeypatch):
+    name = "airflow_provider_dreambooth.retry_policy"
+    monkeypatch.setitem(sys.modules, "airflow.sdk", ModuleType("airflow.sdk"))  # that of 3.2 has no policies
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(ImportError, match=r"need Airflow 3\.3 or newer; use 'retries'"):
+        importlib.import_module(name)

@@ -6,13 +6,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from scripts.cluster.checks import damaged, forms
+from scripts.cluster.__main__ import FAULTS
+from scripts.cluster.checks import CHECKS, damaged, forms
 from scripts.cluster.running import guarded
 
 KEY = "canary0123456789abcdef"
+PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+
+
+def test_the_page_has_each_fault_and_each_check_in_its_order():
+    [rows] = re.findall(r"^\| fault .*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    told = [line.split("|")[1].strip() for line in rows.splitlines()]
+    done = [str(step.__doc__).strip().rstrip(".") for step in (*FAULTS, *CHECKS)]
+    assert [each for each in told if not each.startswith("**")] == done
 
 
 @pytest.mark.parametrize("before", ["", "1", "22", "333"])
