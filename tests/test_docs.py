@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import shlex
+import tomllib
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -121,6 +122,11 @@ def test_make_targets_exist(page):
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"(?:^|`)make ([a-z-]+)", PAGES[page], re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_readme_names_every_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras) == set(re.findall(r"\[(\w+)\]", "\n".join(blocks(PAGES["README.md"], "bash"))))
 
 
 def test_contributing_names_every_target():
