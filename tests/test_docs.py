@@ -129,6 +129,14 @@ def test_the_readme_names_every_extra():
     assert set(extras) == set(re.findall(r"\[(\w+)\]", "\n".join(blocks(PAGES["README.md"], "bash"))))
 
 
+def test_the_changelog_keeps_to_its_form():
+    releases = re.findall(r"^## (.+)$", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert releases[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", release) for release in releases[1:])
+    kinds = re.findall(r"^### (.+)$", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
 def test_contributing_names_every_target():
     told = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(told) <= {"help", *re.findall(r"`make ([a-z-]+)", PAGES["CONTRIBUTING.md"])}

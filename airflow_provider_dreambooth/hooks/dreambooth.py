@@ -162,9 +162,6 @@ class DreamboothHook(GeneratingHook):
             case Unavailable():
                 return False, f"{place} cannot answer now: {outcome.message}"
 
-    def _fetch_once(self, request_id: str) -> Outcome:
-        return self._with_fresh_key(lambda client: client.fetch(request_id))
-
     def look_once(self, request_id: str) -> Outcome:
         """Ask once for the pictures of one request."""
         return self._with_fresh_key(lambda client: client.fetch(request_id))

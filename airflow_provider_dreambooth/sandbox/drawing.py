@@ -21,7 +21,7 @@ def draw(
     seed: int,
     width: int,
     height: int,
-    format: str = "png",  # noqa: A002
+    format: str = "png",  # noqa: A002 - as Pillow calls it
     kind: str = "text2img",
 ) -> bytes:
     """One picture as a file's bytes; the same arguments give the same bytes.
@@ -30,7 +30,7 @@ def draw(
     :param format: ``png``, ``jpeg`` or ``webp``.
     :param kind: of the submit; what was made from a picture has a frame, what was repainted a spot.
     """
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)  # noqa: S311 - it is to be repeatable
     hue = dice.random()
     image = _sky(width, height, _colour(hue, 0.55, 0.45), _colour(hue + 0.12, 0.45, 0.95))
     pen = ImageDraw.Draw(image)

@@ -106,4 +106,4 @@ class Timetable:
 
 def seeded(*parts: object) -> random.Random:
     """A generator that gives the same numbers for the same parts, whatever happened before."""
-    return random.Random("/".join(map(str, parts)))  # noqa: S311
+    return random.Random("/".join(map(str, parts)))  # noqa: S311 - it is to be repeatable

@@ -72,6 +72,14 @@ def test_mapped_ids(dags, dreambooth_sandbox):
     assert len(xcoms["collect"]) == 3
 
 
+def test_mapped_ids_of_which_one_fails(dags, dreambooth_sandbox):
+    request_ids = [dreambooth_sandbox.add(replies=replies) for replies in ((), ("job_failed",), ())]
+    dag_run = run_dag(dags["example_dreambooth_mapped"], {"request_ids": request_ids})
+    states = [each.state for each in dag_run.get_task_instances(state=["failed"])]
+    assert states == ["failed"]
+    assert len(returned(dag_run)["collect"]) == 2
+
+
 def test_pictures_to_a_bucket(dags, dreambooth_sandbox, tmp_path):
     request_ids = [dreambooth_sandbox.add(ready_in=each * 0.5) for each in range(3)]
     conf = {"request_ids": request_ids, "destination": tmp_path.as_uri()}

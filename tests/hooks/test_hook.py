@@ -390,7 +390,7 @@ def dripping():
 
 def test_headers_that_drip_are_given_up_too(connect, dripping):
     fields = {"host": dripping, "extra": {"timeout": 0.5}}
-    waited = connect(**fields)._fetch_once("1")
+    waited = connect(**fields).look_once("1")
     assert isinstance(waited, Unavailable)
     assert "no reply" in waited.message
 
