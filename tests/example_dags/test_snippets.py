@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from scripts.local_server import free_port
 from tests.airflow_versions import returned, run_dag, store_dags
 from tests.test_docs import PAGES, blocks
 
@@ -67,13 +68,39 @@ def test_prompts_with_parameters_of_their_own(snippets, dreambooth_sandbox):
     assert (bodies["a red fox"]["seed"], bodies["a heron"]["width"]) == ("7", "768")
 
 
-def test_a_project_is_tested_as_the_guide_on_the_sandbox_says(tmp_path):
-    """In a shell of its own: the guide's lines, and nothing that these tests have set up."""
-    shutil.copytree(SNIPPETS.parent / "testing", tmp_path, dirs_exist_ok=True)
-    [script] = [block for block in blocks(PAGES["docs/guides/sandbox.md"], "bash") if "pytest" in block]
+def in_a_shell(script: str, folder: Path) -> str:
+    """Run lines of a page in a folder, without what these tests have set up; return what they print."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     command = ["bash", "-ec", script]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    return done.stdout
+
+
+def test_a_project_is_tested_as_the_guide_on_the_sandbox_says(tmp_path):
+    shutil.copytree(SNIPPETS.parent / "testing", tmp_path, dirs_exist_ok=True)
+    [script] = [block for block in blocks(PAGES["docs/guides/sandbox.md"], "bash") if "pytest" in block]
+    assert "3 passed" in in_a_shell(script, tmp_path)
+
+
+def test_the_quickstart_in_an_airflow_of_ones_own(tmp_path):
+    page = PAGES["docs/quickstart.md"].replace("/tmp/pictures", str(tmp_path / "pictures"))
+    page = page.replace("8765", port := str(free_port()))
+    [dag] = blocks(page, "python")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "keep_pictures.py").write_text(dag)
+    [sandbox] = [block for block in blocks(page, "bash") if "--any-id" in block]
+    [script] = [block for block in blocks(page, "bash") if "airflow dags test" in block]
+    script = f"""
+        export AIRFLOW_HOME=$PWD AIRFLOW__CORE__LOAD_EXAMPLES=False
+        {sandbox.strip()} &
+        trap "kill $!" EXIT
+        airflow db migrate
+        until : 2>/dev/null </dev/tcp/127.0.0.1/{port}; do kill -0 $!; sleep 0.1; done
+        {script}"""
+    in_a_shell(script, tmp_path)
+    names = {path.name for path in (tmp_path / "pictures").iterdir()} - {".manifest"}
+    assert names == {"101-0.png", "102-0.png", "manifest.json"}
+    for name in names:
+        assert f"`{name}`" in page
