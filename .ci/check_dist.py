@@ -30,6 +30,7 @@ assert {name for name in packed if not name.startswith(info)} == files_of(PACKAG
 )
 assert {f"{PACKAGE}/py.typed", f"{PACKAGE}/storage/manifest.schema.json"} <= packed
 assert f"{info}/licenses/LICENSE" in packed, "the wheel has no licence"
+assert headers["Metadata-Version"] == "2.4", "what publishes it may not know another"
 assert headers["License-Expression"] == "Apache-2.0"
 assert headers["Requires-Python"] == ">=3.11"
 assert {"Framework :: Apache Airflow :: Provider", "Typing :: Typed"} <= set(headers.get_all("Classifier"))
@@ -37,6 +38,11 @@ assert {"Framework :: Apache Airflow :: Provider", "Typing :: Typed"} <= set(hea
 [sdist] = (ROOT / "dist").glob("*.tar.gz")
 with tarfile.open(sdist) as archive:
     names = [PurePosixPath(each.name) for each in archive.getmembers() if each.isfile()]
+    [source] = [each for each in archive.getmembers() if PurePosixPath(each.name).name == "PKG-INFO"]
+    reader = archive.extractfile(source)
+    assert reader
+    headers = HeaderParser().parsestr(reader.read().decode())
+assert headers["Metadata-Version"] == "2.4", "what publishes it may not know another"
 packed = {str(name.relative_to(name.parts[0])) for name in names}
 # The sdist is enough to test, to lint, to make the documentation and to build the wheel from.
 expected = {
