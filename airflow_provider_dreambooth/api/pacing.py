@@ -51,7 +51,9 @@ def interval(eta: float | None, policy: PollPolicy, *, waited: float, looks: int
     earliest, latest = eta / ERROR, eta * ERROR
     if waited >= latest:
         return poke
-    step = min(poke * min(max(sqrt(eta / LONG_ETA), CLOSEST), 1.0), latest - earliest)
+    step = poke * min(max(sqrt(eta / LONG_ETA), CLOSEST), 1.0)
+    if not looks:  # the first look comes at twice the eta at the latest
+        step = min(step, latest - earliest)
     # Doubling begins with the first look, so that one must not come early.
     furthest = inf if policy.exponential_backoff else poke * FURTHEST
     return max(step, min(earliest + step - waited, furthest))

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.api.batch import VERSION, Batch
@@ -232,6 +233,8 @@ def play(script: dict[str, list[Outcome]]) -> Callable[[str, int, float], Outcom
 @given(
     services, policies, st.floats(0, 120), st.none() | st.floats(0, 200), st.floats(0, 5), st.integers(1, 4)
 )
+# An eta that is shorter than what a clock tells apart.
+@example({"1": [Pending()]}, PollPolicy(poke_interval=1.0), 1.0, sys.float_info.min, 0.0, 1)
 def test_every_wait_ends_well_paced(script, policy, timeout, eta, latency, most):
     requests = [Requested(request_id, eta) for request_id in script]
     deadline = BEGAN + timeout

@@ -31,6 +31,11 @@ class Lazy(Sequence[object]):
         return iter(self.items)
 
 
+def named(value: object) -> str:
+    """Give a test the same name in each process."""
+    return repr(value).split(" at 0x")[0][:40]
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -69,7 +74,7 @@ def test_one_id(value):
         " [1, 2, 1] ",
         [{"request_id": 1}, "{'request_id': 2}", '{"id": "1"}'],
     ],
-    ids=repr,
+    ids=named,
 )
 def test_several_ids_keep_their_order_and_are_asked_for_once(value):
     asked = parse_request_ids(value)
@@ -133,7 +138,7 @@ NO_DICTS = [
 @pytest.mark.parametrize(
     "value",
     [*NOTHING, *NO_IDS, *NO_DICTS, [], (), "[]", "()", {1}.difference({1})],
-    ids=lambda v: repr(v)[:40],
+    ids=named,
 )
 def test_what_is_no_id_is_said_clearly(value):
     with pytest.raises(ValueError, match=r"^request_id.* Give an id") as caught:
