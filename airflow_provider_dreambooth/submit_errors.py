@@ -32,7 +32,7 @@ _REFUSED: dict[str, tuple[type[DreamboothError], str]] = {
     "invalid_request": (DreamboothRequestRefused, "Correct the parameter that the service names"),
 }
 HOW_TO_FIND = (
-    "Look for it in the service's dashboard (track_id {track_id}). If it is there, fetch it: "
+    "Look for it in the service's dashboard{}. If it is there, fetch it: "
     "DreamboothFetchSensor(request_id=…) bills nothing. If not, clear the task with force_new=True. "
     "retry_unknown_submit=True always submits again, at the risk of paying twice"
 )
@@ -45,29 +45,36 @@ def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str) -> 
     :param generation: what was submitted.
     """
     outcome = given_up.outcome
-    if isinstance(outcome, Ready | Pending):
-        said = "the service accepted it, but its reply names no request id"
+    if isinstance(outcome, Ready):  # nothing but these links leads to what was paid for
+        links = " ".join(outcome.output[:4])
+        said = f"the service did it, but its reply names no request id. Its pictures: {links}"
+    elif isinstance(outcome, Pending):
+        said = f"the service accepted it, but its reply gives no request id: {outcome.message}".rstrip(": ")
     else:
         said = f"{outcome.kind.replace('_', ' ')}: {outcome.message.rstrip('.')}"
     begin = (
         f"The submit of {generation.kind.name} with model {generation.model_id!r} on connection {conn_id!r}"
     )
+    track_id = generation.track_id
+    billed = "Nothing was billed"
+    if given_up.doubt:
+        billed += f" for this attempt; an earlier one may have been{_to_find(track_id)}"
     match given_up.kind:
         case "refused":
             cls, advice = _REFUSED.get(
                 getattr(outcome, "kind", ""), (DreamboothRequestRefused, "Ask the service")
             )
-            return cls(f"{begin} was refused: {said}. Nothing was billed. {advice}.")
+            return cls(f"{begin} was refused: {said}. {billed}. {advice}.")
         case "queue":
             error: DreamboothError = DreamboothRateLimited(
-                f"{begin} was refused for load beyond queue_timeout: {said}. Nothing was billed. A retry "
+                f"{begin} was refused for load beyond queue_timeout: {said}. {billed}. A retry "
                 f"of the task tries again; an Airflow pool of the plan's size keeps tasks from competing."
             )
             error.retry_after = outcome.retry_after if isinstance(outcome, Unavailable) else None
             return error
         case "unreached":
             return DreamboothUnavailable(
-                f"{begin} did not reach the service: {said}. Nothing was billed; a retry of the task submits."
+                f"{begin} did not reach the service: {said}. {billed}. A retry of the task submits."
             )
         case "failed":
             return DreamboothGenerationFailed(
@@ -75,13 +82,15 @@ def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str) -> 
                 f"of the task submits anew, which is billed anew."
             )
         case "unknown":
-            return unknown(
-                f"{begin} was sent, but what became of it is not known: {said}", generation.track_id
-            )
+            return unknown(f"{begin} was sent, but what became of it is not known: {said}", track_id)
 
 
 def unknown(what: str, track_id: str | None) -> DreamboothSubmitUnknown:
     """Make the exception for a submit that may have been accepted."""
     return DreamboothSubmitUnknown(
-        f"{what}. It may have been billed, so it is not repeated. {HOW_TO_FIND.format(track_id=track_id)}."
+        f"{what}. It may have been billed, so it is not repeated. {HOW_TO_FIND.format(_to_find(track_id))}."
     )
+
+
+def _to_find(track_id: str | None) -> str:
+    return f" (track_id {track_id})" if track_id else ""

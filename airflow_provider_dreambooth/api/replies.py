@@ -252,6 +252,8 @@ def _not_the_service(http_status: int, body: bytes, retry_after: float | None) -
             return Refused("key_refused", said, http_status)
         case 402:
             return Refused("quota", said, http_status)
+        case 413:
+            return Refused("invalid_request", said, http_status)
         case 429:
             return Unavailable("rate_limited", said, http_status, retry_after)
         case status if status >= 500 or status == 408:

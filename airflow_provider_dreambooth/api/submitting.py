@@ -8,9 +8,10 @@ else went wrong is *unknown*: that is the user's to decide.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from airflow_provider_dreambooth.api import wording
@@ -36,6 +37,7 @@ _RELOAD_PATIENCE = 5
 _RELOAD_POLLS = 4
 """Submits in the time that a reload should take, once that time is over."""
 _ATTEMPTS = 3
+_ID_WITHIN = re.compile(rb'"(?:request_)?id"\s*:\s*"?([0-9]{1,20})["\s,}]|/fetch\\?/([0-9]{1,20})"')
 _LOAD_DELAY = 30.0
 """Seconds, if the service does not say: what it asks for where it says."""
 
@@ -75,19 +77,26 @@ class Accepted:
 def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
     """Read the reply to a submit; one that is accepted without an id stays the outcome that it looks like."""
     if not isinstance(answer, Answer):
+        if isinstance(answer, Refused) and answer.http_status == 303:  # "done; the result is over there"
+            return Unavailable("unreadable", answer.message, answer.http_status)
         return answer
     outcome = answer.outcome()
     document = answer.json()
     if not isinstance(document, Mapping):
-        return outcome
+        return _naming(_id_within(answer.body, outcome), outcome)
     request_id = read_id(document.get("id")) or read_id(document.get("request_id"))
     if request_id is None or not REQUEST_ID.fullmatch(request_id):
-        return outcome
+        own_words = document.get("status") or document.get("code")
+        if answer.http_status >= 500 and not own_words and isinstance(outcome, Refused | Unavailable):
+            # A gateway's or a framework's words: they do not say what became of the submit behind it.
+            outcome = Unavailable("server_error", outcome.message, answer.http_status)
+        return _naming(_id_within(answer.body, outcome), outcome)
     if isinstance(outcome, Failed) and outcome.kind != "no_output":
-        # It may have been billed: the id is what support asks for.
-        return replace(outcome, message=f"request {request_id}: {outcome.message}")
+        return _naming(request_id, outcome)
     if isinstance(outcome, Refused | Unavailable):
-        return outcome
+        # What has an id was taken, whatever else is said: it counts neither as refused nor as not billed.
+        said = f"{outcome.kind.replace('_', ' ')}: {outcome.message}"
+        return _naming(request_id, Unavailable("unreadable", said, answer.http_status))
     links = document.get("future_links")
     return Accepted(  # also if it says "success" without links: fetching is free, and tells whether they come
         request_id,
@@ -97,6 +106,20 @@ def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
         nsfw_content_detected=outcome.nsfw_content_detected if isinstance(outcome, Ready) else None,
         future_links=tuple(filter(is_link, links[:4])) if isinstance(links, list) else (),
     )
+
+
+def _naming(request_id: str | None, outcome: Outcome) -> Outcome:
+    """Have the message name the request: it may have been billed, and by its id it can be fetched."""
+    if request_id is None or isinstance(outcome, Ready):
+        return outcome
+    return replace(outcome, message=f"request {request_id}: {outcome.message}")
+
+
+def _id_within(body: bytes, outcome: Outcome) -> str | None:
+    """Find the id in a reply that broke off, or that gives it elsewhere, such as in ``fetch_result``."""
+    accepted = isinstance(outcome, Pending) or (isinstance(outcome, Unavailable) and not outcome.for_load)
+    found = _ID_WITHIN.search(body) if accepted else None
+    return (found[1] or found[2]).decode() if found else None
 
 
 def read_reload(answer: Answer | Refused | Unavailable) -> str | Failed | Refused | Unavailable:
@@ -155,6 +178,8 @@ class GivenUp:
 
     kind: Literal["refused", "queue", "unreached", "failed", "unknown"]
     outcome: Outcome
+    doubt: bool = field(default=False, compare=False)
+    """Whether an earlier attempt may have been accepted: then more may be billed than this one tells."""
 
 
 @dataclass
@@ -181,6 +206,14 @@ class Attempts:
 
         :param now: epoch seconds at which it arrived.
         """
+        verdict = self._judge(outcome, now, policy)
+        if isinstance(verdict, GivenUp) and verdict.kind != "unknown":
+            return replace(verdict, doubt=self.unknown > 0)
+        return verdict
+
+    def _judge(
+        self, outcome: Accepted | Outcome, now: float, policy: SubmitPolicy
+    ) -> Accepted | Again | GivenUp:
         match outcome:
             case Accepted():
                 return replace(outcome, submitted_at=now)

@@ -91,7 +91,12 @@ def classify(
     """
     if code in _CODES:
         return _CODES[code]
-    if names_fields and http_status != 429 and not re.search(r"rate limit|too many requests", text):
+    if (
+        names_fields
+        and http_status < 500
+        and http_status != 429
+        and not re.search(r"rate limit|too many requests", text)
+    ):
         return "key_refused" if re.search(r"\bkey: ", text) else "invalid_request"
     for pattern, kind in _TEXTS:
         # A job that failed of "server error" has failed; the server that answers is well.

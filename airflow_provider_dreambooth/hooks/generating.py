@@ -113,6 +113,10 @@ class GeneratingHook(SessionHook):
             verdict = attempts.judge(self.submit_once(generation), time.time(), policy)
             match verdict:
                 case Accepted():
+                    # The hook remembers nothing: whatever fails after this, the id must not be lost.
+                    self.log.info(
+                        "Request %s: accepted on connection %r", verdict.request_id, self.dreambooth_conn_id
+                    )
                     return submitted(verdict)
                 case Again():
                     self.log.info("Submitting again in %.0f seconds: %s", verdict.seconds, verdict.why)

@@ -313,6 +313,12 @@ def test_an_html_page_is_named_and_quoted():
     assert outcome.message == "HTTP 502 with an HTML page that reads '502 Bad Gateway'"
 
 
+def test_a_gateway_that_words_its_timeout_as_an_object_ends_no_wait():
+    outcome = parse(504, b'{"message": {"error": "Gateway Timeout"}}')
+    assert isinstance(outcome, Unavailable)
+    assert outcome.kind == "server_error"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -368,6 +368,82 @@ def test_a_failure_with_an_id_names_it():
     assert outcome.message.startswith("request 7: ")
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"status": "queued", "retry_after": 0.1},
+        {"status": "failed", "message": "provider rate limit exceeded"},
+        {"status": "error", "message": "Rate limit exceeded"},
+        {"status": "error", "message": "Your monthly limit exceeded"},
+        {"status": "error", "message": "Model id not found"},
+        {"message": "Server Error"},
+        {"status": "error", "message": "something odd"},
+    ],
+    ids=lambda reply: reply.get("message", "queued"),
+)
+def test_what_has_an_id_was_taken_whatever_else_is_said(reply):
+    """Neither is it submitted again for load, nor said to have cost nothing; and the id is told."""
+    outcome = read_submit(answer({**reply, "id": 12345}))
+    assert not isinstance(outcome, Accepted)
+    everything = SubmitPolicy(queue_timeout=3600, reload_model=True)
+    assert given_up(attempts().judge(outcome, 1001, everything)) == "unknown"
+    assert outcome.message.startswith("request 12345: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "processing", "tip": "wait", "id": 12345, "meta": {"prompt": "a f',
+        b'{"status":"processing","request_id":"12345","eta":3',
+        b'{"status": "processing", "fetch_result": "https:\\/\\/a.example\\/fetch\\/12345", "id"',
+        b'{"status": "processing", "id": 12345.0, "fetch_result": "https://a.example/fetch/12345"}',
+    ],
+    ids=["broken off", "broken off early", "before the id", "no usable id"],
+)
+def test_an_id_is_told_wherever_in_an_unusable_reply_it_is(body):
+    outcome = read_submit(answer(body))
+    assert isinstance(outcome, Pending | Unavailable)
+    assert outcome.message.startswith("request 12345")
+
+
+def test_an_id_of_which_digits_may_be_missing_is_not_told():
+    outcome = read_submit(answer(b'{"status": "processing", "id": 123'))
+    assert isinstance(outcome, Unavailable)
+    assert not outcome.message.startswith("request")
+
+
+@pytest.mark.parametrize("http_status", [500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "said",
+    ["subscription service unavailable", "Too many requests to upstream", {"error": "Gateway Timeout"}],
+)
+def test_words_of_a_gateway_do_not_tell_what_became_of_the_submit(said, http_status):
+    outcome = read_submit(answer({"message": said}, http_status))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
+
+
+def test_a_303_says_that_it_is_done():
+    outcome = read_submit(Refused("redirected", "HTTP 303 redirects to '/result'", 303))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
+
+
+def test_too_large_a_request_is_refused_in_html():
+    outcome = read_submit(answer(b"<html><title>413 Request Entity Too Large</title>", 413))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "refused"
+
+
+def test_a_refusal_after_an_attempt_that_nobody_knows_of_leaves_a_doubt():
+    so_far, bold = attempts(), SubmitPolicy(retry_unknown=True)
+    again(so_far.judge(LOST, 1001, bold))
+    so_far = Attempts.from_dict(json.loads(json.dumps(so_far.to_dict())))
+    verdict = so_far.judge(Refused("quota", "no credits"), 1002, bold)
+    assert isinstance(verdict, GivenUp)
+    assert verdict.doubt
+    verdict = attempts().judge(Refused("quota", "no credits"), 1002, bold)
+    assert isinstance(verdict, GivenUp)
+    assert not verdict.doubt
+
+
 @pytest.mark.parametrize("output", [[], "", None, ["javascript:x"]])
 def test_success_without_links_is_accepted_and_fetching_tells_whether_they_come(output):
     body = {"status": "success", "id": 7, "output": output, "meta": {"seed": 5}}

@@ -15,6 +15,7 @@ from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.submitting import SubmitPolicy
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.sandbox import Sandbox
+from tests.client.wire import Wire, reply
 
 KEY = "canary-KEY-0123456789"
 LINK = "https://pictures.example/a.png"
@@ -205,10 +206,39 @@ def test_repeating_what_is_unknown_is_the_users_decision(connect, service, fault
     assert service.accepted() == (2 if fault == "billed_then_drop" else 1)
 
 
+def test_a_refusal_after_an_unknown_attempt_does_not_say_that_nothing_was_billed(
+    connect, service, monkeypatch
+):
+    monkeypatch.setattr(submitting, "_LOAD_DELAY", 0.05)
+    service.script("submit", ["billed_then_drop", "monthly_limit"])
+    error = failing(
+        exceptions.DreamboothQuotaExceeded,
+        lambda: connect().text_to_image(**FOX, track_id="mine", policy=SubmitPolicy(retry_unknown=True)),
+    )
+    assert "Nothing was billed for this attempt; an earlier one may have been (track_id mine)." in str(error)
+    assert service.accepted() == 1
+
+
+def test_pictures_without_an_id_are_not_lost(monkeypatch):
+    body = json.dumps({"status": "success", "output": ["https://a.example/paid.png"]}).encode()
+    with Wire(lambda connection: (wire.read(connection), connection.sendall(reply(body)))) as wire:
+        connection = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
+        monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(connection))
+        with DreamboothHook() as hook:
+            error = failing(exceptions.DreamboothSubmitUnknown, lambda: hook.text_to_image(**FOX))
+    assert "Its pictures: https://a.example/paid.png." in str(error)
+    assert "track_id" not in str(error)  # none was sent
+
+
 def test_a_generation_that_failed(connect, service):
     service.script("submit", "job_failed")
     error = failing(exceptions.DreamboothGenerationFailed, lambda: connect().text_to_image(**FOX))
     assert "submits anew, which is billed anew" in str(error)
+
+
+def test_the_id_is_in_the_log_before_the_caller_has_it(connect, task_log):
+    request_id = connect().text_to_image(**FOX)["request_id"]
+    assert f"Request {request_id}: accepted on connection 'dreambooth_default'" in task_log()
 
 
 def test_success_without_links_is_a_request_that_can_be_fetched(connect, service):
