@@ -21,7 +21,7 @@ LEAST_TIMEOUT = 120.0
 """Seconds to wait for the reply to a submit, whatever the connection says: some generations are done before
 the service replies, and one that was given up may be paid for without its id."""
 _MAX_REPLY_BYTES = 1 << 20
-"""The reply repeats the prompt; one that is cut off would cost a picture."""
+"""Beside what was sent: a reply repeats the prompt, or a base64 picture, and cut off it costs a picture."""
 _LARGEST_SEED = 2**63 - 1
 
 _COMMON: Mapping[str, p.Check] = MappingProxyType(
@@ -127,10 +127,9 @@ class Generation:
         """Write the request as the dialect wants it."""
         dialect = "v6" if api_version == "v6" else "v4"
         write = _as_json if dialect == "v6" else _as_text
-        body = {name: write(value) for name, value in self.values.items()}
-        return Call(
-            self.kind.paths[dialect], {**body, **self.extra}, _MAX_REPLY_BYTES, least_timeout=LEAST_TIMEOUT
-        )
+        body = {**{name: write(value) for name, value in self.values.items()}, **self.extra}
+        most = _MAX_REPLY_BYTES + 2 * len(json.dumps(body))  # twice: it may escape what is sent as it is
+        return Call(self.kind.paths[dialect], body, most, least_timeout=LEAST_TIMEOUT)
 
     @property
     def model_id(self) -> str:
@@ -204,7 +203,7 @@ def _extra(value: object) -> Mapping[str, Any]:
     if not all(isinstance(name, str) for name in value):
         raise ValueError(f"extra_parameters is a dict with names that are no text{expected}")
     try:
-        json.dumps(dict(value), allow_nan=False)
+        json.dumps(dict(value), allow_nan=False, sort_keys=True)  # as the fingerprint does
     except (TypeError, ValueError, RecursionError):
         raise ValueError("extra_parameters is a dict with what JSON cannot hold; accepted is JSON") from None
     return dict(value)

@@ -16,7 +16,7 @@ from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
 from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
-from airflow_provider_dreambooth.client.bounded import BoundedAdapter, at_most
+from airflow_provider_dreambooth.client.bounded import BoundedAdapter, Deadline, at_most
 from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, user_agent
 
 CHUNK = 1 << 16
@@ -28,10 +28,15 @@ class _Body(io.BytesIO):
     """The body of a request, which knows whether any of it may have left for the service."""
 
     sent = False
+    deadline: Deadline | None = None
+    """When the reply must be there: ``patience`` seconds from the last byte, however long they all take."""
+    patience = 0.0
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Give the next bytes: the connection is there, and its head is on the way."""
         self.sent = True
+        if self.deadline:
+            self.deadline.until = time.monotonic() + self.patience
         return super().read(size)
 
 
@@ -93,19 +98,22 @@ class Client:
 
     def _post(self, url: str, call: Call, body: _Body) -> RawReply:
         self._wait_for_turn()
-        proxy, timeout = self.config.proxy, self._timeout(call)
-        with (
-            at_most(self.config.connect_timeout + timeout),
-            self._session.post(
-                url,
-                data=body,
-                timeout=(self.config.connect_timeout, timeout),
-                verify=self.config.verify,
-                proxies={"http": proxy, "https": proxy} if proxy else None,
-                allow_redirects=False,
-                stream=True,
-            ) as response,
-        ):
+        timeout = self._timeout(call)
+        with at_most(self.config.connect_timeout + timeout) as body.deadline:
+            body.patience = timeout
+            return self._exchange(url, call, body)
+
+    def _exchange(self, url: str, call: Call, body: _Body) -> RawReply:
+        proxy = self.config.proxy
+        with self._session.post(
+            url,
+            data=body,
+            timeout=(self.config.connect_timeout, body.patience),
+            verify=self.config.verify,
+            proxies={"http": proxy, "https": proxy} if proxy else None,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
             reply: bytes | None = b""
             for chunk in response.iter_content(CHUNK):
                 reply = (reply or b"") + chunk

@@ -18,7 +18,7 @@ import pytest
 
 from airflow_provider_dreambooth.api.endpoints import Call
 from airflow_provider_dreambooth.api.exchange import Answer
-from airflow_provider_dreambooth.api.generation import TEXT_TO_IMAGE, read_generation
+from airflow_provider_dreambooth.api.generation import IMAGE_TO_IMAGE, TEXT_TO_IMAGE, read_generation
 from airflow_provider_dreambooth.api.replies import Refused, Unavailable
 from airflow_provider_dreambooth.api.submitting import (
     Accepted,
@@ -268,6 +268,40 @@ def test_a_long_reply_is_still_read():
         found = read_submit(client.submit(generation.call("v4")))
         client.close()
     assert isinstance(found, Accepted)
+
+
+def test_a_reply_that_repeats_a_large_picture_is_read_to_its_end():
+    picture = "A" * 3_000_000
+
+    def repeat(connection: socket.socket) -> None:
+        wire.read(connection)
+        sent = json.loads(wire.received[-1].partition(b"\r\n\r\n")[2])
+        meta = {"init_image": sent["init_image"], "prompt": sent["prompt"]}
+        connection.sendall(reply(json.dumps({"status": "processing", "id": 7, "meta": meta}).encode()))
+
+    given = {"model_id": "m", "prompt": "a fox", "init_image": picture, "base64": True}
+    with Wire(repeat) as wire:
+        client = client_of(wire.url)
+        found = read_submit(client.submit(read_generation(IMAGE_TO_IMAGE, given).call("v4")))
+        client.close()
+    assert isinstance(found, Accepted)
+    assert found.request_id == "7"
+
+
+def test_the_reply_is_waited_for_from_the_last_byte_of_a_long_upload():
+    """A large picture over a slow line must not use up the time for the reply: by then it is paid for."""
+
+    def slowly(connection: socket.socket) -> None:
+        pauses, last = 5, b""
+        while not last.endswith(b'"}'):
+            last = connection.recv(1 << 20)
+            if pauses:
+                pauses -= 1
+                time.sleep(0.3)  # less than a send may last, together more than the whole exchange
+        connection.sendall(reply(ACCEPTED))
+
+    with Wire(slowly) as wire:
+        assert read_submit(submit(wire.url, prompt=LARGE, timeout=0.5)) == Accepted("7", eta=3.0)
 
 
 def test_each_submit_has_a_connection_of_its_own():
