@@ -146,7 +146,7 @@ class DreamboothPictureRefused(DreamboothSaveError, AirflowFailException):
 _BY_KIND: dict[str, tuple[type[DreamboothError], str]] = {
     "key_refused": (
         DreamboothKeyRefused,
-        "Put a valid API key into the connection's password, then clear the task; nothing was billed",
+        "Put a valid API key into the connection's password and clear the task; a refused call is not billed",
     ),
     "quota": (
         DreamboothQuotaExceeded,
@@ -165,7 +165,7 @@ _BY_KIND: dict[str, tuple[type[DreamboothError], str]] = {
         "Look at the request in the service's dashboard; a new submission is billed anew",
     ),
     "forbidden": (DreamboothRequestRefused, "Check what the account and its plan may use"),
-    "redirected": (DreamboothRequestRefused, "Nothing was billed"),
+    "redirected": (DreamboothRequestRefused, "A redirected call is not billed"),
     "model_not_found": (DreamboothRequestRefused, "Check the model id"),
     "invalid_request": (
         DreamboothRequestRefused,

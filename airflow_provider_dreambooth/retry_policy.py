@@ -19,6 +19,8 @@ from airflow_provider_dreambooth.exceptions import (
     DreamboothTransientError,
 )
 
+_LONGEST = 86400.0
+"""Seconds; a service that asks for more is mistaken, and a task would seem to hang."""
 _MOST = 300
 """Characters of a reason that Airflow is to keep."""
 
@@ -46,6 +48,6 @@ class DreamboothRetryPolicy(RetryPolicy):
             return RetryDecision.fail("the generation failed, and a new one is billed anew")
         if isinstance(exception, DreamboothTransientError) and exception.retry_after:
             kind = "rate limit" if isinstance(exception, DreamboothRateLimited) else "the service is not well"
-            delay = timedelta(seconds=exception.retry_after)
+            delay = timedelta(seconds=min(exception.retry_after, _LONGEST))
             return RetryDecision.retry(delay, f"{kind}: {exception}"[:_MOST])
         return RetryDecision.default()

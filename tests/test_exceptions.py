@@ -170,3 +170,11 @@ def test_the_retry_policy_tells_an_older_airflow_what_to_use(monkeypatch):
     monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(ImportError, match=r"need Airflow 3\.3 or newer; use 'retries'"):
         importlib.import_module(name)
+
+
+@pytest.mark.parametrize("kind", ["key_refused", "redirected"])
+def test_a_look_that_is_refused_does_not_say_that_the_submit_cost_nothing(kind):
+    """The request that it asked for was billed, if a task of this provider submitted it."""
+    told = str(error_for([RequestFailure("7", kind, "no")], conn_id="d", total=1)).lower()
+    assert "nothing was billed" not in told
+    assert "call is not billed" in told

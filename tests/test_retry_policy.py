@@ -46,6 +46,11 @@ def test_when_the_service_says_when(cls, reason):
     assert "busy" in decision.reason
 
 
+@pytest.mark.parametrize("seconds", [1e9, 1e17, 1e300])
+def test_a_service_that_says_never_does_not_make_a_task_hang(seconds):
+    assert decide(later(exceptions.DreamboothRateLimited, seconds)).retry_delay == timedelta(days=1)
+
+
 @pytest.mark.parametrize("seconds", [None, 0, 0.0])
 def test_when_it_does_not_the_task_says_when(seconds):
     assert decide(later(exceptions.DreamboothRateLimited, seconds)).action is RetryAction.DEFAULT

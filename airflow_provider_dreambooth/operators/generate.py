@@ -192,7 +192,10 @@ class GenerateOperator(BaseOperator):
         """Take the event of the pause after a refusal for load, and try once more."""
         state = event.get("state") if event and event.get("version") == EVENT_VERSION else None
         attempts = Attempts.from_dict(state) if state else None
-        return self._go_on(context, self._submitter(context).submit(attempts))
+        submitter = self._submitter(context)
+        found = submitter.earlier()  # Airflow may bring an event twice
+        accepted = found if isinstance(found, Accepted) else submitter.submit(attempts or found)
+        return self._go_on(context, accepted)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the trigger's event: return the pictures, or raise what went wrong."""
@@ -279,6 +282,9 @@ class GenerateOperator(BaseOperator):
         try:
             yield
         except DreamboothJobFailed as error:
+            if any(one.output for one in error.failures):  # paid for and usable: no retry may pay anew
+                error.args = (f"{error} The links that can be used are in XCom 'failed'.",)
+                raise
             Remembered(context).forget()  # the service asks for a new submit, so that is what a retry does
             raise DreamboothGenerationFailed(f"{error} A retry of this task submits anew.") from error
         except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException) as error:

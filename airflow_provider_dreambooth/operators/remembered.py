@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_dreambooth.api.submitting import Accepted, Attempts
 
+log = logging.getLogger(__name__)
 KEY = "dreambooth_submit"
 VERSION = 1
 State = Literal["sending", "refused", "accepted"]
@@ -103,10 +105,18 @@ class Remembered:
             self._store.set(KEY, record)
 
     def finished(self, accepted: Accepted) -> None:
-        """Add the links: a cleared task then has them even if the service has forgotten them."""
-        found: Any = self._store.get(KEY) if self.possible else None
-        if isinstance(found, Mapping):
-            self._store.set(KEY, {**found, "accepted": accepted.to_dict()})
+        """
+        Add the links: a cleared task then has them even if the service has forgotten them.
+
+        A store that fails now does not cost the task its pictures; that is in the log.
+        """
+        try:
+            found: Any = self._store.get(KEY) if self.possible else None
+            if isinstance(found, Mapping):
+                # "accepted" also if the store did not take that while the request was under way.
+                self._store.set(KEY, {**found, "state": "accepted", "accepted": accepted.to_dict()})
+        except Exception:
+            log.warning("The links could not be kept in the task state store", exc_info=True)
 
     def forget(self) -> None:
         """Remove the record: there is nothing that a retry could go on with."""

@@ -16,7 +16,7 @@ from airflow_provider_dreambooth.api.generation import Generation
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.replies import Failed, Ready
 from airflow_provider_dreambooth.api.submitting import Accepted, Again, Attempts, SubmitPolicy
-from airflow_provider_dreambooth.exceptions import RequestFailure, error_for
+from airflow_provider_dreambooth.exceptions import DreamboothConnectionError, RequestFailure, error_for
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.operators.remembered import Earlier, Remembered
 from airflow_provider_dreambooth.submit_errors import submit_error, unknown
@@ -102,8 +102,8 @@ class Submitter:
             if not self.policy.retry_unknown:
                 raise unknown(
                     f"Try {found.try_number} sent its submit on connection {self.conn_id!r} at "
-                    f"{datetime.fromtimestamp(found.at, tz=UTC):%Y-%m-%d %H:%M:%S} UTC, and ended before it "
-                    f"had a reply",
+                    f"{datetime.fromtimestamp(found.at, tz=UTC):%Y-%m-%d %H:%M:%S} UTC, and no id came "
+                    f"of it that is known here",
                     found.track_id,
                 )
             self.task.log.warning(
@@ -127,7 +127,13 @@ class Submitter:
             hook.get_conn()  # what cannot be used is told before anything is remembered
             while True:
                 memory.write("sending", fingerprint, track_id)
-                verdict = attempts.judge(hook.submit_once(self.generation), time.time(), self.policy)
+                try:
+                    outcome = hook.submit_once(self.generation)
+                except DreamboothConnectionError:  # its key was refused, and now it cannot be used at all
+                    if not attempts.unknown:
+                        memory.forget()
+                    raise
+                verdict = attempts.judge(outcome, time.time(), self.policy)
                 if isinstance(verdict, Accepted):
                     self._accepted(memory, verdict)
                     return verdict
@@ -166,8 +172,8 @@ class Submitter:
         rid = accepted.request_id
         with DreamboothHook(self.conn_id) as hook:
             outcome = hook.look_once(rid)
-        # What was ready once is not paid again, whatever the service says of it now.
-        failed = outcome if isinstance(outcome, Failed) and not accepted.output else None
+        # What was ready once, or is in part, is not paid again, whatever the service says of it now.
+        failed = outcome if isinstance(outcome, Failed) and not (accepted.output or outcome.output) else None
         if failed and failed.kind == "not_found":
             if time.time() - found.at > _GRACE:
                 said = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.operators.remembered import KEY as RECORD
 from airflow_provider_dreambooth.operators.submitting import track_id_of
+from tests.client.wire import Wire, reply
 from tests.modes.generating import KEY, MODES, generate
 from tests.modes.task_runner import Ended, StateStore, TaskInstance, run_task
 
@@ -230,6 +233,43 @@ def test_after_a_refusal_there_is_nothing_to_go_on_with(dreambooth, task, fault,
     assert service.accepted() == 1
 
 
+def test_pictures_of_which_some_can_be_used_are_not_paid_again_unasked(service_of, task):
+    wire = service_of({"status": "success", "id": 5, "output": ["https://a.example/1.png", "javascript:x"]})
+    for _ in range(2):  # of itself, and when it is cleared
+        ended = task.run()
+        told = error(ended, exceptions.DreamboothJobFailed)
+        assert "The links that can be used are in XCom 'failed'." in told
+        assert ended.xcoms["failed"][0]["output"] == ["https://a.example/1.png"]
+        task.clear()
+    assert submits_of(wire) == 1
+    task.run(force_new=True)
+    assert submits_of(wire) == 2
+
+
+@pytest.fixture
+def service_of(monkeypatch):
+    """Start a service that takes every submit as request 5, and gives one answer to all looks."""
+    with ExitStack() as stack:
+
+        def start(look):
+            def answer(connection):
+                wire.read(connection)
+                submit = b"/fetch HTTP" not in wire.received[-1]
+                body = {"status": "processing", "id": 5} if submit else look
+                connection.sendall(reply(json.dumps(body).encode(), "Connection: close"))
+
+            wire = stack.enter_context(Wire(answer))
+            connection = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
+            monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(connection))
+            return wire
+
+        yield start
+
+
+def submits_of(wire: Wire) -> int:
+    return sum(b"/fetch HTTP" not in request for request in wire.received)
+
+
 # -- unknown
 
 
@@ -322,6 +362,59 @@ def test_a_store_that_does_not_write(dreambooth, task_log):
     assert f"Request {first.result['request_id']}: accepted" in (written := said(task_log))
     assert "could not be kept" in written
     error(task.run(), exceptions.DreamboothSubmitUnknown)
+    assert service.accepted() == 1
+
+
+def test_a_store_that_failed_for_a_moment_learns_of_the_request_in_the_end(dreambooth):
+    service = dreambooth()
+    task = History(WORKER)
+
+    class Blip(StateStore):
+        failed = False
+
+        def set(self, key, value):
+            if value["state"] == "accepted" and not self.failed:
+                self.failed = True
+                raise OSError("no connection")
+            super().set(key, value)
+
+    task.store = Blip()
+    first = task.run()
+    second = task.run()
+    assert second.error is None
+    assert second.result["output"] == first.result["output"]
+    assert service.accepted() == 1
+
+
+def test_an_event_that_comes_twice(dreambooth):
+    """The pause is over, and Airflow starts the task again, and again."""
+    service = dreambooth()
+    context = {"ti": TaskInstance(), "task_state_store": StateStore()}
+    event = {"version": 1, "state": {"began": time.time(), "seed": "x", "for_load": 1}}
+    first, second = (
+        generate(MODES["deferrable"], wait_for_completion=False)().submit_again(context, event)
+        for _ in range(2)
+    )
+    assert second["request_id"] == first["request_id"]
+    assert service.accepted() == 1
+
+
+def test_a_connection_that_is_broken_just_after_its_key_was_refused(dreambooth, monkeypatch):
+    """The refusal is known, so nothing is unknown, and a try with a good connection submits."""
+
+    def refuse(connection):
+        wire.read(connection)
+        monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps({**account, "password": ""}))
+        connection.sendall(reply(b'{"status": "error", "message": "Invalid Api Key"}', status="401 No"))
+
+    task = History(WORKER)
+    with Wire(refuse) as wire:
+        account = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
+        monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(account))
+        error(task.run(), exceptions.DreamboothConnectionError)
+    assert RECORD not in task.store
+    service = dreambooth()
+    assert task.run().error is None
     assert service.accepted() == 1
 
 
