@@ -34,7 +34,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "triggers": ({"api", "client", "exceptions", "results", "hooks", "ending"}, AIRFLOW),
     "storage": (
         {"api", "client", "exceptions"},
-        AIRFLOW | {"requests", "urllib3", "tenacity", "pendulum", "puremagic", "imagesize", "azure", "PIL"},
+        AIRFLOW
+        | {"requests", "urllib3", "tenacity", "pendulum", "puremagic", "imagesize", "fsspec", "azure", "PIL"},
     ),
     "lineage": ({"storage"}, AIRFLOW | {"openlineage"}),
     "waiting": ({"api", "client", "exceptions", "results", "hooks", "triggers"}, AIRFLOW),

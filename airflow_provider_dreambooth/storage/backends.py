@@ -12,14 +12,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-PART = 8 << 20
-"""Bytes a part: s3fs and gcsfs hold a part in memory, and their own 50 MiB would be a whole picture."""
-PATIENCE = 300.0
-"""Seconds that an upload to S3 may take, and as many more as it takes at the slowest speed."""
-_SLOWEST = 50_000
-"""Bytes a second."""
+from airflow_provider_dreambooth.storage.uploads import PART, to_azure_in_blocks, to_s3
+
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
     **dict.fromkeys(("gs", "gcs"), "gcs"),
@@ -55,25 +52,33 @@ class Backend:
                 config = fs.service_client._config  # noqa: SLF001
                 config.max_single_put_size = config.max_single_get_size = PART
 
-    def probe(self, fs: Any, bucket: str) -> None:
-        """Look whether the bucket can be reached; raises whatever the file system does."""
-        if self.extra == "gcs":
-            # gcsfs takes an empty bucket for a missing one, where an account may only see its objects.
-            fs.call("GET", "b/{}/o", bucket, maxResults=1, json_out=True)
-        else:
-            fs.info(bucket)
+    def probe(self, fs: Any, bucket: str, folder: str) -> None:
+        """
+        Look whether the bucket can be reached; raises whatever the file system does.
 
-    def put(self, fs: Any, local: Path, path: str, content_type: str) -> None:
-        """Send a file; raises whatever the file system does, and then there is nothing of it."""
+        Where it can be, only what is in the folder is asked for: an account may have a right to that alone.
+        """
+        start = f"{folder}/" if folder else ""
+        match self.extra:
+            case "gcs":
+                # gcsfs takes an empty bucket for a missing one, where an account may only see its objects.
+                fs.call("GET", "b/{}/o", bucket, prefix=start, maxResults=1, json_out=True)
+            case "s3":
+                fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=start, MaxKeys=1)
+            case _:
+                fs.info(bucket)
+
+    def put(self, fs: Any, local: Path, path: str, content_type: str, stop: Event) -> None:
+        """
+        Send a file; raises whatever the file system does, and then there is nothing of it.
+
+        :param stop: set when the task is to end. On S3, which bills what is unfinished, it is then given up.
+        """
         match self.extra:
             case "s3":
-                self._put_s3(fs, local, path, content_type)
+                self._put_s3(fs, local, path, content_type, stop)
             case "azure":
-                from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,unused-ignore]
-
-                options = {"max_concurrency": 1, "validate_content": True}
-                settings = ContentSettings(content_type=content_type)
-                fs.put_file(str(local), path, content_settings=settings, **options)
+                self._put_azure(fs, local, path, content_type)
             case _:
                 self._put_gcs(fs, local, path, content_type)
 
@@ -84,24 +89,27 @@ class Backend:
         fs.get_file(path, str(local), **options)
 
     @staticmethod
-    def _put_s3(fs: Any, local: Path, path: str, content_type: str) -> None:
-        """Send a file; botocore adds a checksum to each part by itself."""
-        # One part at a time: s3fs would have ten in memory. Several objects are under way anyhow.
-        options = {"ContentType": content_type, "chunksize": PART, "max_concurrency": 1}
-        # aiohttp waits for ever for a store that takes no more bytes of a request.
-        seconds = PATIENCE + local.stat().st_size / _SLOWEST
+    def _put_s3(fs: Any, local: Path, path: str, content_type: str, stop: Event) -> None:
+        from fsspec.asyn import sync
+
         try:
-            fs.put_file(str(local), path, timeout=seconds, **options)
-        except TimeoutError:
-            # s3fs gives up its parts after errors, but not when it is broken off.
-            bucket, _, key = path.lstrip("/").partition("/")
-            with contextlib.suppress(Exception):
-                found = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
-                for one in found.get("Uploads", []):
-                    if one["Key"] == key:
-                        given_up = {"Bucket": bucket, "Key": key, "UploadId": one["UploadId"]}
-                        fs.call_s3("abort_multipart_upload", **given_up)
-            raise TimeoutError(f"the store did not take it within {seconds:.0f} seconds") from None
+            with local.open("rb") as file:
+                sync(fs.loop, to_s3, fs, file, local.stat().st_size, path, content_type, stop)
+        except TimeoutError as error:  # fsspec's own, which hides what is said
+            raise TimeoutError(str(error.__cause__ or error)) from None
+
+    @staticmethod
+    def _put_azure(fs: Any, local: Path, path: str, content_type: str) -> None:
+        from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,unused-ignore]
+        from fsspec.asyn import sync
+
+        settings = ContentSettings(content_type=content_type)
+        if local.stat().st_size > PART:
+            with local.open("rb") as file:
+                sync(fs.loop, to_azure_in_blocks, fs, file, path, settings)
+        else:  # in one request, see `prepare`
+            options = {"max_concurrency": 1, "validate_content": True}
+            fs.put_file(str(local), path, content_settings=settings, **options)
 
     @staticmethod
     def _put_gcs(fs: Any, local: Path, path: str, content_type: str) -> None:

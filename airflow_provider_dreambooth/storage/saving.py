@@ -225,7 +225,7 @@ class _Run:
         if self.stop.is_set():
             raise Stopped
         small = self._thumbnail(path, local)  # before the file is moved to its place
-        self.store.put(path, name + local.info.suffix, local.info.content_type)
+        self.store.put(path, name + local.info.suffix, local.info.content_type, self.stop)
         return _record(picture, self.store.uri(name + local.info.suffix), local, small)
 
     def _fetch(self, picture: Picture, path: Path) -> LocalPicture:

@@ -18,6 +18,7 @@ import posixpath
 import secrets
 import shutil
 from pathlib import Path
+from threading import Event
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -94,7 +95,8 @@ class Store:
                 probe.touch(exist_ok=False)
                 probe.unlink()
             elif self._backend:
-                self._backend.probe(self._fs, self._bucket)
+                bucket, _, folder = self._root.strip("/").partition("/")
+                self._backend.probe(self._fs, bucket, folder)
             else:
                 self._fs.info(self._bucket)
         except FileNotFoundError as error:
@@ -110,6 +112,8 @@ class Store:
         path = self._path(name)
         try:
             self._fs.invalidate_cache(posixpath.dirname(path))  # others write there too
+            if self._backend:  # who may not list the whole bucket is not told that an object is missing
+                return self.sizes(name).get(name)
             found = self._fs.info(path)
         except FileNotFoundError:
             return None
@@ -165,12 +169,13 @@ class Store:
             raise self._failed("read", name, error) from None
         return local
 
-    def put(self, local: Path, name: str, content_type: str) -> None:
+    def put(self, local: Path, name: str, content_type: str, stop: Event | None = None) -> None:
         """
         Bring a local file to where it appears only when whole, in place of what was there.
 
         :param local: best in :attr:`scratch`; it may be gone afterwards.
         :param content_type: also told to the store, so that a browser shows the object.
+        :param stop: set when the task is to end: an upload that would leave something is then given up.
         :raises StoreFailed: if that fails; nothing new is then under the name.
         """
         path, size = self._path(name), local.stat().st_size
@@ -178,7 +183,7 @@ class Store:
             if self._local:
                 self._put_local(local, Path(path))
             elif self._backend:
-                self._backend.put(self._fs, local, path, content_type)
+                self._backend.put(self._fs, local, path, content_type, stop or Event())
             else:
                 self._put_and_rename(local, path)
         except Exception as error:  # noqa: BLE001

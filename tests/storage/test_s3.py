@@ -131,12 +131,12 @@ def test_what_is_there_is_asked_for_in_few_requests(s3, save, host, pictures, as
     assert len(save(wanted, "pictures/few").saved) == 100
     assert asked["PutObject"] == 100
     assert asked["HeadObject"] == 0
-    assert asked["ListObjectsV2"] == 2
+    assert asked["ListObjectsV2"] == 3  # of which one sees whether the folder can be used
     downloads = host.asked("/x")
     assert len(save(wanted, "pictures/few").saved) == 100
     assert host.asked("/x") == downloads
     assert asked["PutObject"] == asked["GetObject"] == 100
-    assert asked["ListObjectsV2"] == 4
+    assert asked["ListObjectsV2"] == 6
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

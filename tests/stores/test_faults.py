@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from airflow_provider_dreambooth.storage import backends
+from airflow_provider_dreambooth.storage import check_folder, read_manifest, uploads, write_manifest
 from tests.storage.conftest import draw
-from tests.stores.buckets import STALLED
+from tests.stores.buckets import BUCKET, STALLED
 from tests.stores.conftest import asked_for
-from tests.stores.proxy import Fault
+from tests.stores.proxy import Fault, Request, waited
 
 MIDDLE = 0x10_0000
 PLACES = {"first byte": 0, "middle": MIDDLE, "last byte": -1}
@@ -107,13 +109,60 @@ def test_a_store_that_takes_nothing_for_a_while(remote, prefix, wanted, save, ho
 
 
 def test_a_store_that_takes_no_more_bytes(remote, prefix, wanted, save, host, monkeypatch):
-    monkeypatch.setattr(backends, "PATIENCE", STALLED)
-    monkeypatch.setattr(backends, "_SLOWEST", 1 << 40)
+    monkeypatch.setattr(uploads, "PATIENCE", STALLED)
+    monkeypatch.setattr(uploads, "SLOWEST", 1 << 40)
     remote.proxy.fault = fault = Fault(is_large(remote), cut=MIDDLE, stall=True, skip=1, times=1)
     report = save(asked_for(wanted), remote.destination(prefix))
     assert fault.met.is_set()
     assert_whole_or_absent(remote, prefix, wanted, lacking=[one.index for one in report.failed])
     assert assert_retried(remote, prefix, wanted, save, host) == len(report.failed)
+
+
+def test_the_upload_of_another_writer_is_left_alone(s3, prefix, save, host, png, monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
+    monkeypatch.setattr(uploads, "SLOWEST", 1 << 40)
+    key = f"{prefix}/1-0.png"
+    of_another = s3.client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    s3.proxy.fault = Fault(lambda r: "partNumber=2" in r.target, cut=MIDDLE, stall=True)
+    link = host.give("/0", png + bytes(s3.large))
+    [failed] = save(asked_for([link]), s3.destination(prefix)).failed
+    assert failed.reason.endswith("TimeoutError: the store did not take it within 1 seconds")
+    left = s3.client.list_multipart_uploads(Bucket=BUCKET, Prefix=key)["Uploads"]
+    assert [one["UploadId"] for one in left] == [of_another]
+
+
+def test_writers_of_one_object_do_not_mix_their_blocks(azure, prefix, save, host, png):
+    """Azure throws away the blocks of one when the other commits; its client named them alike."""
+    first, second = png + bytes(azure.large), png + b"\1" * azure.large
+    options = {"destination": azure.destination(prefix), "name": "latest", "overwrite": True}
+    azure.proxy.fault = commits = Fault(azure.commits, times=1, cut=0, stall=True)
+    link = host.give("/first", first)
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(save, asked_for([link]), **options)
+        assert waited(commits.met)
+        assert save(asked_for([host.give("/second", second)]), **options).failed == ()
+        assert azure.read(f"{prefix}/latest.png").content == second
+        azure.proxy.going.set()
+        assert one.result(timeout=100).failed == ()
+    assert azure.read(f"{prefix}/latest.png").content == first
+
+
+def test_a_right_to_the_folder_alone_is_enough(s3, prefix, save, host, png, log):
+    """Who may list what begins with the folder is refused the rest, and is not told what is missing."""
+
+    def refused(request: Request) -> bool:
+        lists = request.method == "GET" and "list-type=2" in request.target
+        return request.method == "HEAD" or (lists and f"prefix={prefix}%2F" not in request.target)
+
+    s3.proxy.fault = fault = Fault(refused, status=403)
+    folder, wanted = s3.destination(prefix), asked_for([host.give("/0", png), host.give("/1", png)])
+    for _ in range(2):
+        check_folder(folder, overwrite=False, with_contact_sheet=True)
+        report = save(wanted, folder)
+        assert report.failed == ()
+        write_manifest(folder, report.saved, with_contact_sheet=True, log=log)
+    assert len(read_manifest(folder)) == 2
+    assert not fault.met.is_set()
 
 
 def test_reading_back_goes_on_after_a_cut(remote, prefix, wanted, save, host):

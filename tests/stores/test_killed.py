@@ -14,11 +14,13 @@ import pytest
 from airflow_provider_dreambooth.storage import Picture
 from tests.storage.conftest import Reply
 from tests.storage.test_limits import ROOT
+from tests.stores.buckets import BUCKET
 from tests.stores.proxy import Fault, waited
 
 MIDDLE = 0x10_0000
 WORKER = """
-import json, logging, sys
+import json, logging, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_dreambooth.storage import Picture, save_pictures
 place, conn_id, *links = sys.argv[1:]
@@ -73,6 +75,25 @@ def test_a_worker_that_is_killed_while_it_sends(remote, prefix, save, host, png,
     assert save(wanted, remote.destination(prefix)).failed == ()
     assert remote.read(f"{prefix}/1-1.png").content == data
     assert host.asked("/0") == 1
+
+
+def test_a_worker_that_is_told_to_end_gives_up_its_upload_and_no_other(s3, prefix, host, png, tmp_path):
+    """A store that takes no more bytes does not keep it from doing so."""
+    key = f"{prefix}/1-0.png"
+    of_another = s3.client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    s3.proxy.fault = sent = Fault(lambda r: "partNumber=2" in r.target, cut=MIDDLE, stall=True)
+    link = host.give("/0", png + bytes(s3.large))
+    worker = start(s3, s3.uri(prefix), [link], TMPDIR=str(tmp_path))
+    try:
+        assert waited(sent.met)
+        worker.terminate()
+        worker.communicate(timeout=60)
+    finally:
+        kill(worker)
+    assert worker.returncode == 143
+    left = s3.client.list_multipart_uploads(Bucket=BUCKET, Prefix=key)["Uploads"]
+    assert [one["UploadId"] for one in left] == [of_another]
+    assert s3.names(prefix) == []
 
 
 def test_a_worker_that_is_killed_while_it_writes_to_disk(all_buckets, prefix, save, host, png):
