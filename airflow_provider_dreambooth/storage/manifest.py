@@ -66,6 +66,8 @@ def check_folder(destination: ObjectStoragePath, *, overwrite: bool, with_contac
             old = folder.read(MANIFEST)
             # A task that was killed has written its part, but not the manifest.
             for one in folder.entries(old, [] if overwrite else folder.parts()):
+                if not one.get("sha256"):  # somebody else wrote it
+                    continue
                 holders.setdefault(str(one.get("uri")), {})[_key(one)] = str(one.get("sha256"))
             found = folder.bytes_of(SHEET) if with_contact_sheet else None
         except StoreFailed as failed:

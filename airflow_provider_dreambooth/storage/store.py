@@ -137,6 +137,8 @@ class Store:
         path = self._path(folder)
         try:
             self._fs.invalidate_cache(path)
+            if self._backend:  # s3fs lists the folder above if this one is empty
+                return list(self.sizes(f"{folder}/"))
             found = self._fs.ls(path, detail=False)
         except FileNotFoundError:
             return []
@@ -212,7 +214,8 @@ class Store:
                 os.fsync(file.fileno())
             beside.replace(path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it must not hide what went wrong
+                beside.unlink(missing_ok=True)
             raise
 
     def _put_and_rename(self, local: Path, path: str) -> None:

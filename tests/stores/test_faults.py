@@ -147,6 +147,23 @@ def test_writers_of_one_object_do_not_mix_their_blocks(azure, prefix, save, host
     assert azure.read(f"{prefix}/latest.png").content == first
 
 
+def test_the_parts_of_an_upload_are_named_as_s3_knows_them(s3, prefix, save, host, png):
+    """S3 refuses checksums of an upload that was begun without saying which; moto lets them pass."""
+    sent = []
+    fs = s3.destination(prefix).fs
+    fs.connect()
+    events = fs.s3.meta.events
+    note = lambda params, **_: sent.append(params["MultipartUpload"])  # noqa: E731
+    events.register("provide-client-params.s3.CompleteMultipartUpload", note, unique_id="note")
+    try:
+        link = host.give("/0", png + bytes(s3.large))
+        assert save(asked_for([link]), s3.destination(prefix)).failed == ()
+    finally:
+        events.unregister("provide-client-params.s3.CompleteMultipartUpload", unique_id="note")
+    [upload] = sent
+    assert [set(part) for part in upload["Parts"]] == [{"PartNumber", "ETag"}] * 3
+
+
 def test_a_right_to_the_folder_alone_is_enough(s3, prefix, save, host, png, log):
     """Who may list what begins with the folder is refused the rest, and is not told what is missing."""
 
