@@ -86,8 +86,10 @@ def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
         return _naming(_id_within(answer.body, outcome), outcome)
     request_id = read_id(document.get("id")) or read_id(document.get("request_id"))
     if request_id is None or not REQUEST_ID.fullmatch(request_id):
-        own_words = document.get("status") or document.get("code")
-        if answer.http_status >= 500 and not own_words and isinstance(outcome, Refused | Unavailable):
+        # A number is the HTTP status, as gateways and frameworks repeat it.
+        own_words = any(isinstance(document.get(name), str) and document[name] for name in ("status", "code"))
+        broken = answer.http_status >= 500 or answer.http_status == 408
+        if broken and not own_words and isinstance(outcome, Refused | Unavailable):
             # A gateway's or a framework's words: they do not say what became of the submit behind it.
             outcome = Unavailable("server_error", outcome.message, answer.http_status)
         return _naming(_id_within(answer.body, outcome), outcome)

@@ -46,6 +46,7 @@ _CODES: dict[str, Kind] = {
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"queued requests|queue (is )?full", "queue_full"),
     (r"rate limit|too many requests|spam filter", "rate_limited"),
+    (r"(time|size|memory|length) limit", "server_error"),
     (
         (
             r"(invalid|wrong|missing|expired|disabled).{0,20}api[ _-]?key"
@@ -91,6 +92,8 @@ def classify(
     """
     if code in _CODES:
         return _CODES[code]
+    # What stands between may answer so, in the same words, and knows nothing of the request behind it.
+    broken = http_status >= 500 or http_status == 408
     if (
         names_fields
         and http_status < 500
@@ -100,11 +103,11 @@ def classify(
         return "key_refused" if re.search(r"\bkey: ", text) else "invalid_request"
     for pattern, kind in _TEXTS:
         # A job that failed of "server error" has failed; the server that answers is well.
-        if re.search(pattern, text) and not (status == "failed" and kind == "server_error"):
+        if re.search(pattern, text) and not (status == "failed" and kind == "server_error" and not broken):
             return kind
-    if has_retry_after or code.startswith("rate"):
+    if (has_retry_after and not broken) or code.startswith("rate"):
         return "rate_limited"
-    if status == "failed":
+    if status == "failed" and (text or not broken):
         return "not_found" if http_status == 404 or code == "not_found" else "job_failed"
     if code == "not_found":
         return "not_found"
@@ -112,7 +115,7 @@ def classify(
         return _HTTP[http_status]
     # An error in words never seen before. To fetch again costs nothing and a paid picture may be
     # behind it, so it counts as passing: the budget of consecutive failures ends it.
-    return "server_error" if http_status >= 500 or status == "error" else "unreadable"
+    return "server_error" if broken or status == "error" else "unreadable"
 
 
 def message_of(document: Mapping[str, object]) -> tuple[str, str]:

@@ -164,16 +164,16 @@ class GenerateOperator(BaseOperator):
         self.track_id = track_id
         self.extra_parameters = extra_parameters
         self.dreambooth_conn_id = dreambooth_conn_id
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
+        self.wait_for_completion = parameters.switch("wait_for_completion", wait_for_completion)
+        self.deferrable = parameters.switch("deferrable", deferrable)
         self.poke_interval = seconds(poke_interval)
         self.timeout = seconds(timeout)
         self.queue_timeout = seconds(queue_timeout)
-        self.retry_unknown_submit = retry_unknown_submit
+        self.retry_unknown_submit = parameters.switch("retry_unknown_submit", retry_unknown_submit)
         self.force_new = force_new
-        self.reload_model = reload_model
+        self.reload_model = parameters.switch("reload_model", reload_model)
         self.reload_seconds = reload_seconds
-        self.fail_on_nsfw = fail_on_nsfw
+        self.fail_on_nsfw = parameters.switch("fail_on_nsfw", fail_on_nsfw)
         check_at_least(
             poke_interval=(self.poke_interval, 0),
             timeout=(self.timeout, 0),
@@ -272,7 +272,8 @@ class GenerateOperator(BaseOperator):
             nsfw_content_detected=result.get("nsfw_content_detected"),
         )
         Remembered(context).finished(ready)
-        context["ti"].xcom_push(key=PICTURE_URL_KEY, value=ready.output[0])
+        with self._paid(context, accepted):
+            context["ti"].xcom_push(key=PICTURE_URL_KEY, value=ready.output[0])
         self.log.info("Request %s: %s", ready.request_id, batch.progress)
         return self._checked(context, result)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, Context
 
 from airflow_provider_dreambooth.api.generation import Generation
 from airflow_provider_dreambooth.api.polling import PollPolicy
@@ -133,6 +133,11 @@ class Submitter:
                     if not attempts.unknown:
                         memory.forget()
                     raise
+                except AirflowTaskTimeout:
+                    if memory.possible:  # the record keeps a retry from sending it again
+                        raise
+                    said = f"execution_timeout came during the submit on connection {self.conn_id!r}"
+                    raise unknown(said, track_id) from None
                 verdict = attempts.judge(outcome, time.time(), self.policy)
                 if isinstance(verdict, Accepted):
                     self._accepted(memory, verdict)

@@ -96,6 +96,14 @@ def test_the_body_beats_the_http_status(name, http_status):
     assert kind_of(parse(http_status, PAYLOADS[name].read_bytes())) == expected
 
 
+@pytest.mark.parametrize("http_status", [408, 502, 503])
+@pytest.mark.parametrize(
+    "said", [{"status": "failed"}, {"status": "failed", "message": "Service temporarily unavailable"}]
+)
+def test_a_request_has_not_failed_because_a_gateway_has(said, http_status):
+    assert kind_of(parse(http_status, json.dumps(said).encode())) == "server_error"
+
+
 def test_what_a_submit_tells():
     outcome = parse(200, PAYLOADS["submit_processing_v4"].read_bytes())
     assert isinstance(outcome, Pending)

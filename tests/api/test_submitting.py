@@ -422,6 +422,24 @@ def test_words_of_a_gateway_do_not_tell_what_became_of_the_submit(said, http_sta
     assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"title": "A timeout occurred", "status": 504, "retryable": True, "retry_after": 1},
+        {"status": 500, "message": "Validation failed for upstream"},
+        {"code": 500, "message": "missing api key in request context"},
+        {"status": "error", "retry_after": 1},
+        {"status": "failed", "message": "Service temporarily unavailable"},
+        {"status": "failed"},
+        {"status": "error", "message": "Execution time limit exceeded"},
+    ],
+)
+@pytest.mark.parametrize("http_status", [408, 500, 504, 524])
+def test_json_of_a_gateway_neither_refuses_nor_asks_to_submit_again(said, http_status):
+    outcome = read_submit(answer(said, http_status))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
+
+
 def test_a_303_says_that_it_is_done():
     outcome = read_submit(Refused("redirected", "HTTP 303 redirects to '/result'", 303))
     assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"

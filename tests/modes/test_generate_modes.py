@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import signal
+import threading
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.operators import dreambooth as operators
+from tests.client.wire import Wire
 from tests.modes.generating import KEY, KINDS, MODES, generate
 from tests.modes.task_runner import StateStore, TaskInstance, run_task
 
@@ -157,6 +162,54 @@ def test_a_triggerer_of_another_release(dreambooth):
             make_task().resume_execution(deferred.value.method_name, {"event": {"version": 99}}, context)
         assert type(caught.value) is cls
     assert service.accepted() == 2
+
+
+def test_execution_timeout_during_the_submit_makes_no_second_one(monkeypatch):
+    """Before Airflow 3.3 there is no record that would keep a retry from it."""
+
+    def on_signal(*_):
+        raise AirflowTaskTimeout
+
+    def silent(connection):
+        wire.read(connection)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        answered.wait(10)
+
+    answered = threading.Event()
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    try:
+        with Wire(silent) as wire:
+            fields = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
+            monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(fields))
+            ended = run_task(generate(MODES["worker before 3.3"]), state_store=False)
+            answered.set()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert "execution_timeout came during the submit" in failed(ended, exceptions.DreamboothSubmitUnknown)
+
+
+def test_an_xcom_that_fails_at_the_end_makes_no_second_submit(dreambooth, monkeypatch):
+    service = dreambooth()
+    push = TaskInstance.xcom_push
+
+    def broken(self, key, value):
+        if key == "picture_url" and "request_url" in self.xcoms:
+            raise OSError("no connection to Airflow")
+        push(self, key, value)
+
+    monkeypatch.setattr(TaskInstance, "xcom_push", broken)
+    ended = run_task(generate(MODES["worker before 3.3"]), state_store=False)
+    assert "no connection to Airflow It is not retried" in failed(ended, exceptions.DreamboothPermanentError)
+    assert service.accepted() == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["retry_unknown_submit", "wait_for_completion", "deferrable", "reload_model", "fail_on_nsfw"]
+)
+def test_a_switch_is_a_yes_or_no_by_its_words(name):
+    assert getattr(generate(MODES["worker"], **{name: "no"})(), name) is False
+    with pytest.raises(ValueError, match=f"^{name} is "):
+        generate(MODES["worker"], **{name: "{{ params.x }}"})()
 
 
 # -- a full queue
