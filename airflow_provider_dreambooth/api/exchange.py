@@ -50,30 +50,41 @@ class Account(Protocol):
 
 @dataclass(frozen=True)
 class RawReply:
-    """An HTTP reply as it came. ``body`` is None if it was longer than the call allows."""
+    """
+    An HTTP reply as it came.
+
+    :param body: of a reply that is longer than the call allows: somewhat more than that.
+    :param broken: what kept the rest of the body from coming, if anything did.
+    """
 
     http_status: int
-    body: bytes | None
+    body: bytes
     received_at: float
+    broken: str = ""
     location: str | None = None
     retry_after: str | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The final reply of a conversation, freed of the key."""
+    """
+    The final reply of a conversation, freed of the key.
+
+    :param broken: what it amounts to if it did not come whole; ``body`` is what came.
+    """
 
     http_status: int
     body: bytes
     retry_after: float | None
+    broken: Unavailable | None = None
 
     def outcome(self) -> Outcome:
         """Read it as the reply to a submit or a fetch."""
-        return parse(self.http_status, self.body, self.retry_after)
+        return self.broken or parse(self.http_status, self.body, self.retry_after)
 
     def json(self) -> object:
         """Read it as JSON; None if it is not."""
-        return read_json(self.body)
+        return None if self.broken else read_json(self.body)
 
 
 def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | Refused | Unavailable]:
@@ -87,16 +98,17 @@ def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | 
                 return _redirected(url, reply, account.api_key)
             url = target
             continue
-        if reply.body is None:
-            return Unavailable(
-                "unreadable",
-                f"HTTP {reply.http_status} with a reply longer than {call.max_reply_bytes} bytes",
-                reply.http_status,
-            )
+        broken = None
+        if reply.broken:
+            broken = Unavailable("network", reply.broken, reply.http_status)
+        elif len(reply.body) > call.max_reply_bytes:
+            said = f"HTTP {reply.http_status} with a reply longer than {call.max_reply_bytes} bytes"
+            broken = Unavailable("unreadable", said, reply.http_status)
         return Answer(
             reply.http_status,
             without_key(reply.body, account.api_key),
             retry_after_seconds(reply.retry_after, reply.received_at),
+            broken,
         )
     return Refused("redirected", f"more than {MAX_REDIRECTS} redirects in a row")
 

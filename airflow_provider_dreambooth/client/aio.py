@@ -105,15 +105,15 @@ class AsyncClient:
         return wording.one_line(text.decode(), 150)
 
 
-async def _body(response: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """Read a reply; None if it is longer than it may be."""
-    if response.content_length is not None and response.headers.get("Content-Encoding") is None:
-        return await response.read() if response.content_length <= most else None
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read a reply, or more than ``most`` bytes of one that is longer."""
+    if (response.content_length or most + 1) <= most and "Content-Encoding" not in response.headers:
+        return await response.read()
     body = b""
     async for chunk in response.content.iter_chunked(CHUNK):
         body += chunk
         if len(body) > most:
-            return None
+            break
     return body
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
+import urllib3
 
 from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.batch import Batch
@@ -114,16 +115,20 @@ class Client:
             allow_redirects=False,
             stream=True,
         ) as response:
-            reply: bytes | None = b""
-            for chunk in response.iter_content(CHUNK):
-                reply = (reply or b"") + chunk
-                if len(reply) > call.max_reply_bytes:
-                    reply = None
-                    break
+            reply, broken = bytearray(), ""
+            try:
+                # As it comes: whole chunks would be dropped, with an id that is paid for, if the line breaks.
+                while part := response.raw.read1(CHUNK, decode_content=True):
+                    reply += part
+                    if len(reply) > call.max_reply_bytes:
+                        break
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                broken = self._explain(error, call)
             return RawReply(
                 response.status_code,
-                reply,
+                bytes(reply),
                 time.time(),
+                broken=broken,
                 location=response.headers.get("Location"),
                 retry_after=response.headers.get("Retry-After"),
             )
@@ -152,9 +157,9 @@ class Client:
                 return f"the TLS certificate of {place} was not accepted: {self._root_cause(error)}"
             case requests.ConnectTimeout():
                 return f"no connection to {place} within {self.config.connect_timeout:g} seconds"
-            case requests.ReadTimeout():
+            case requests.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
                 return f"no reply from {place} within {self._timeout(call):g} seconds"
-            case requests.ConnectionError():
+            case requests.ConnectionError() | urllib3.exceptions.HTTPError():
                 return f"the connection to {place} failed: {self._root_cause(error)}"
             case ValueError():  # it may quote a proxy's password
                 return f"the address {place}, or its proxy's, cannot be used"

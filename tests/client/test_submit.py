@@ -8,6 +8,7 @@ left, and false only where the service certainly has nothing.
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import time
@@ -190,13 +191,70 @@ def test_a_reply_that_drips():
             time.sleep(0.05)
 
     with Wire(drip) as wire:
-        lost(submit(wire.url, timeout=0.2), sent=True, says="no reply")
+        lost(read_submit(submit(wire.url, timeout=0.2)), sent=True, says="no reply")
 
 
-def test_a_reply_that_breaks_off():
-    answer = reply(ACCEPTED, length=len(ACCEPTED) + 1)
-    with Wire(lambda connection: (wire.read(connection), connection.sendall(answer))) as wire:
-        lost(submit(wire.url), sent=True, says="failed")
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n"
+PART = b'{"status":"processing","id":123,"meta":{"prompt":"a fox, '
+
+
+def closed(connection: socket.socket) -> None:
+    """Say no more: the server closes each connection at its end."""
+
+
+@pytest.mark.parametrize(
+    ("part", "end", "says"),
+    [
+        (reply(PART, length=1000), closed, "failed"),
+        (reply(PART, length=1000), reset, "failed"),
+        (reply(PART, length=1000), lambda connection: connection.recv(1), "no reply"),
+        (CHUNKED % 1000 + PART, closed, "failed"),
+        (CHUNKED % 1000 + PART, reset, "failed"),
+        (CHUNKED % len(PART) + PART + b"\r\nnonsense\r\n", closed, "failed"),
+        (reply(PART + b"x" * 70_000), lambda connection: connection.recv(1), "longer than 65536 bytes"),
+        (reply(gzip.compress(PART)[:-8], "Content-Encoding: gzip", length=1000), reset, "failed"),
+        (reply(gzip.compress(PART) + b"x", "Content-Encoding: gzip", length=1000), reset, "failed"),
+        (reply(PART + b'"},"tip":"%s' % KEY.encode(), length=1000), reset, "failed"),
+        (reply(b'{"status":"processing","id":123}', length=1000), closed, "failed"),
+    ],
+    ids=[
+        "closed",
+        "reset",
+        "silent",
+        "chunked, closed",
+        "chunked, reset",
+        "chunked, nonsense",
+        "too long",
+        "compressed",
+        "compressed, nonsense",
+        "with the key",
+        "JSON is whole",
+    ],
+)
+def test_the_id_in_a_reply_that_breaks_off_is_not_lost(part, end, says):
+    def speak(connection: socket.socket) -> None:
+        wire.read(connection)
+        connection.sendall(part)
+        time.sleep(0.1)  # a reset would overtake what is still on its way
+        end(connection)
+
+    with Wire(speak) as wire:
+        found = submit(wire.url, timeout=1.0)
+    assert isinstance(found, Answer)
+    assert KEY.encode() not in found.body
+    outcome = read_submit(found)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.message.startswith("request 123: ")
+    assert says in outcome.message
+    verdict = Attempts(0).judge(outcome, 0, SubmitPolicy(queue_timeout=3600))
+    assert isinstance(verdict, GivenUp)
+    assert verdict.kind == "unknown"
+
+
+@pytest.mark.parametrize("part", [b"", b'{"status":"processing","id":12'])
+def test_a_reply_that_breaks_off_before_its_id_is_whole(part):
+    with Wire(lambda connection: (wire.read(connection), connection.sendall(reply(part, length=99)))) as wire:
+        lost(read_submit(submit(wire.url)), sent=True, says="failed")
 
 
 def test_what_is_no_http():
