@@ -3,21 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    BaseOperator,
-    Context,
-    conf,
-)
+from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
 from airflow_provider_dreambooth.api import parameters
 from airflow_provider_dreambooth.api.batch import Batch
@@ -27,14 +18,7 @@ from airflow_provider_dreambooth.api.packing import EVENT_VERSION
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import Requested, RequestList
 from airflow_provider_dreambooth.api.submitting import RELOAD_SECONDS, Accepted, Attempts, SubmitPolicy
-from airflow_provider_dreambooth.exceptions import (
-    DreamboothError,
-    DreamboothGenerationFailed,
-    DreamboothInputError,
-    DreamboothJobFailed,
-    DreamboothPermanentError,
-    DreamboothUnsafePicture,
-)
+from airflow_provider_dreambooth.exceptions import DreamboothInputError, DreamboothUnsafePicture
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.links import (
     PICTURE_URL_KEY,
@@ -42,6 +26,7 @@ from airflow_provider_dreambooth.links import (
     DreamboothPictureLink,
     DreamboothRequestLink,
 )
+from airflow_provider_dreambooth.operators.paid import paid
 from airflow_provider_dreambooth.operators.remembered import Remembered
 from airflow_provider_dreambooth.operators.submitting import Submitter, track_id_of
 from airflow_provider_dreambooth.results import error_of, results_for, submitted
@@ -59,10 +44,6 @@ from airflow_provider_dreambooth.waiting import (
 
 REQUEST_ID_KEY = "request_id"
 SUBMITTED_KEY = "submitted"
-FORGOTTEN = (
-    "before Airflow 3.3 neither a retry nor a cleared task knows of request {0}: it would submit, and pay "
-    "for, another. Fetch it with DreamboothFetchSensor(request_id={0!r})."
-)
 
 
 class GenerateOperator(BaseOperator):
@@ -183,29 +164,30 @@ class GenerateOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Go on with what an earlier try submitted, or submit; then wait in the chosen way."""
-        submitter = self._submitter(context)
-        found = submitter.earlier()
-        accepted = found if isinstance(found, Accepted) else submitter.submit(found)
-        return self._go_on(context, accepted)
+        return self._submit(context, None)
 
     def submit_again(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the event of the pause after a refusal for load, and try once more."""
         state = event.get("state") if event and event.get("version") == EVENT_VERSION else None
-        attempts = Attempts.from_dict(state) if state else None
-        submitter = self._submitter(context)
-        found = submitter.earlier()  # Airflow may bring an event twice
-        accepted = found if isinstance(found, Accepted) else submitter.submit(attempts or found)
-        return self._go_on(context, accepted)
+        return self._submit(context, Attempts.from_dict(state) if state else None)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the trigger's event: return the pictures, or raise what went wrong."""
         ti: Any = context["ti"]
-        stored = ti.xcom_pull(task_ids=self.task_id, key=SUBMITTED_KEY, map_indexes=ti.map_index)
-        accepted = Accepted.from_dict(stored)
-        asked = _asked(accepted)
-        with self._paid(context, accepted):
+        with paid(context, None):
+            stored = ti.xcom_pull(task_ids=self.task_id, key=SUBMITTED_KEY, map_indexes=ti.map_index)
+            accepted = Accepted.from_dict(stored)
+        with paid(context, accepted.request_id):
+            asked = _asked(accepted)
             batch = resume(context, event, asked, self.dreambooth_conn_id)
-        return self._conclude(context, accepted, batch, asked)
+            return self._conclude(context, accepted, batch, asked)
+
+    def _submit(self, context: Context, attempts: Attempts | None) -> dict[str, Any]:
+        submitter = self._submitter(context)
+        found = submitter.earlier()  # after a pause too: Airflow may bring an event twice
+        accepted = found if isinstance(found, Accepted) else submitter.submit(attempts or found)
+        with paid(context, accepted.request_id):
+            return self._go_on(context, accepted)
 
     def _submitter(self, context: Context) -> Submitter:
         try:
@@ -233,14 +215,13 @@ class GenerateOperator(BaseOperator):
 
     def _go_on(self, context: Context, accepted: Accepted) -> dict[str, Any]:
         """Leave in XCom what is known, then return, or wait."""
-        with self._paid(context, accepted):
-            self._tell(context, accepted)
+        self._tell(context, accepted)
         if accepted.output or not self.wait_for_completion:
             return self._checked(context, submitted(accepted))
         asked = _asked(accepted)
         policy = PollPolicy(poke_interval=self.poke_interval)
         batch = begin(context, asked, timeout=time_to_wait(self), policy=policy)
-        with self._paid(context, accepted), keeping_ready(context, batch, asked):
+        with keeping_ready(context, batch, asked):
             if self.deferrable:
                 look_then_defer(self, batch, self.dreambooth_conn_id)
             else:
@@ -261,9 +242,8 @@ class GenerateOperator(BaseOperator):
     def _conclude(
         self, context: Context, accepted: Accepted, batch: Batch, asked: RequestList
     ) -> dict[str, Any]:
-        with self._paid(context, accepted):
-            if error := error_of(batch, asked, self.dreambooth_conn_id):
-                raise_keeping_ready(context, batch, asked, error)
+        if error := error_of(batch, asked, self.dreambooth_conn_id):
+            raise_keeping_ready(context, batch, asked, error)
         result = {"eta": None, "meta": None, **results_for(batch, asked)}
         ready = replace(
             accepted,
@@ -272,34 +252,9 @@ class GenerateOperator(BaseOperator):
             nsfw_content_detected=result.get("nsfw_content_detected"),
         )
         Remembered(context).finished(ready)
-        with self._paid(context, accepted):
-            context["ti"].xcom_push(key=PICTURE_URL_KEY, value=ready.output[0])
+        context["ti"].xcom_push(key=PICTURE_URL_KEY, value=ready.output[0])
         self.log.info("Request %s: %s", ready.request_id, batch.progress)
         return self._checked(context, result)
-
-    @contextmanager
-    def _paid(self, context: Context, accepted: Accepted) -> Iterator[None]:
-        """See to it that nobody pays again, unasked, for a request with which something goes wrong."""
-        try:
-            yield
-        except DreamboothJobFailed as error:
-            if any(one.output for one in error.failures):  # paid for and usable: no retry may pay anew
-                error.args = (f"{error} The links that can be used are in XCom 'failed'.",)
-                raise
-            Remembered(context).forget()  # the service asks for a new submit, so that is what a retry does
-            raise DreamboothGenerationFailed(f"{error} A retry of this task submits anew.") from error
-        except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException) as error:
-            if Remembered(context).possible or not isinstance(error, DreamboothError):
-                raise
-            told = type(error)(f"{error} But {FORGOTTEN.format(accepted.request_id)}")
-            told.failures = error.failures
-            raise told from error
-        except (Exception, AirflowTaskTimeout) as error:
-            if Remembered(context).possible:  # a retry goes on with the same request
-                raise
-            raise DreamboothPermanentError(
-                f"{error} It is not retried: {FORGOTTEN.format(accepted.request_id)}"
-            ) from error
 
     def _checked(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         found = result.get("nsfw_content_detected")

@@ -177,8 +177,9 @@ class Submitter:
         rid = accepted.request_id
         with DreamboothHook(self.conn_id) as hook:
             outcome = hook.look_once(rid)
-        # What was ready once, or is in part, is not paid again, whatever the service says of it now.
-        failed = outcome if isinstance(outcome, Failed) and not (accepted.output or outcome.output) else None
+        # What was ready once is not paid again, whatever the service says of it now; nor is a success without
+        # a link that can be used: it was billed, and whoever waits for it is told.
+        failed = outcome if isinstance(outcome, Failed) and not accepted.output else None
         if failed and failed.kind == "not_found":
             if time.time() - found.at > _GRACE:
                 said = (
@@ -186,7 +187,7 @@ class Submitter:
                     f"clear the task with force_new=True"
                 )
                 raise error_for([RequestFailure(rid, "not_found", said)], conn_id=self.conn_id, total=1)
-        elif failed:
+        elif failed and failed.kind == "job_failed":
             self.task.log.warning(
                 "Request %s, accepted by try %s, has failed (%s): submitting anew, which is billed anew",
                 rid,

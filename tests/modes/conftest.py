@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
+
 import pytest
 
 from airflow_provider_dreambooth.api import submitting as core
 from airflow_provider_dreambooth.operators import submitting
 from airflow_provider_dreambooth.sandbox import Sandbox
+from tests.client.wire import Wire, reply
 from tests.modes.generating import KEY, MODES, Mode
 
 
@@ -24,6 +28,26 @@ def dreambooth(monkeypatch, capsys):
     for sandbox in running:
         sandbox.stop()
     assert KEY not in "".join(capsys.readouterr())
+
+
+@pytest.fixture
+def service_of(monkeypatch):
+    """Start a service that takes every submit as request 5, and gives one answer to all looks."""
+    with ExitStack() as stack:
+
+        def start(look):
+            def answer(connection):
+                wire.read(connection)
+                submit = b"/fetch HTTP" not in wire.received[-1]
+                body = {"status": "processing", "id": 5} if submit else look
+                connection.sendall(reply(json.dumps(body).encode(), "Connection: close"))
+
+            wire = stack.enter_context(Wire(answer))
+            connection = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
+            monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(connection))
+            return wire
+
+        yield start
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_dreambooth.operators import dreambooth as operators
+from tests.client.wire import Wire
 
 KEY = "canary-KEY-0123456789"
 LINK = "https://pictures.example/a.png"
@@ -47,3 +48,8 @@ def generate(mode: Mode, kind: str = "text", **options: Any) -> Callable[[], Any
         "timeout": 60,
     }
     return lambda: cls(**{**settings, **needed, **options})
+
+
+def submits_of(wire: Wire) -> int:
+    """Count what such a server was sent that may bill."""
+    return sum(b"/fetch HTTP" not in request for request in wire.received)

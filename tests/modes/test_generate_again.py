@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.operators.remembered import KEY as RECORD
 from airflow_provider_dreambooth.operators.submitting import track_id_of
 from tests.client.wire import Wire, reply
-from tests.modes.generating import KEY, MODES, generate
+from tests.modes.generating import KEY, MODES, generate, submits_of
 from tests.modes.task_runner import Ended, StateStore, TaskInstance, run_task
 
 WORKER = MODES["worker"]
@@ -246,28 +245,37 @@ def test_pictures_of_which_some_can_be_used_are_not_paid_again_unasked(service_o
     assert submits_of(wire) == 2
 
 
-@pytest.fixture
-def service_of(monkeypatch):
-    """Start a service that takes every submit as request 5, and gives one answer to all looks."""
-    with ExitStack() as stack:
-
-        def start(look):
-            def answer(connection):
-                wire.read(connection)
-                submit = b"/fetch HTTP" not in wire.received[-1]
-                body = {"status": "processing", "id": 5} if submit else look
-                connection.sendall(reply(json.dumps(body).encode(), "Connection: close"))
-
-            wire = stack.enter_context(Wire(answer))
-            connection = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
-            monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(connection))
-            return wire
-
-        yield start
+NO_LINKS = ([], "", None, {}, {"0": "https://a.example/1.png"}, [1, 2], ["javascript:x", None], "no link")
 
 
-def submits_of(wire: Wire) -> int:
-    return sum(b"/fetch HTTP" not in request for request in wire.received)
+@pytest.mark.parametrize("output", NO_LINKS, ids=repr)
+def test_a_success_without_a_link_is_looked_at_again_not_paid_again(service_of, task, output):
+    """It was billed. Each retry and clear looks again, as the links may come; only force_new pays anew."""
+    wire = service_of({"status": "success", "id": 5, "output": output})
+    for _ in range(3):  # of itself, a retry, and when it is cleared
+        ended = task.run()
+        told = error(ended, exceptions.DreamboothTransientError)
+        for part in ("request 5: no output", "It was billed", "DreamboothFetchSensor", "force_new=True"):
+            assert part in told
+        assert ended.xcoms["failed"][0]["kind"] == "no_output"
+        if task.tries == 2:
+            task.clear()
+    assert submits_of(wire) == 1
+    task.clear()
+    error(task.run(force_new=True), exceptions.DreamboothTransientError)
+    assert submits_of(wire) == 2
+
+
+def test_links_that_come_later_than_the_success(dreambooth, task):
+    service = dreambooth()
+    service.script("fetch", "success_empty_list")
+    first = task.run()
+    error(first, exceptions.DreamboothTransientError)
+    second = task.run()
+    assert second.error is None
+    assert second.result["request_id"] == first.xcoms["request_id"]
+    assert second.result["output"]
+    assert service.accepted() == 1
 
 
 # -- unknown

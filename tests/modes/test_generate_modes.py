@@ -203,6 +203,35 @@ def test_an_xcom_that_fails_at_the_end_makes_no_second_submit(dreambooth, monkey
     assert service.accepted() == 1
 
 
+@pytest.mark.parametrize("broken", ["it fails", "it is not there"])
+def test_an_xcom_that_cannot_be_read_after_the_wait_makes_no_second_submit(dreambooth, broken):
+    """Before Airflow 3.3 a retry would not know of the request, so there must be none."""
+    service = dreambooth()
+
+    class Forgetful(TaskInstance):
+        def xcom_pull(self, **_):
+            if broken == "it fails":
+                raise OSError("no connection to Airflow")
+
+    context = {"ti": Forgetful()}
+    make_task = generate(MODES["deferrable before 3.3"])
+    with pytest.raises(TaskDeferred) as deferred:
+        make_task().execute(context)
+    event = {"version": 1, "batch": deferred.value.trigger.serialize()[1]["batch"]}
+    with pytest.raises(exceptions.DreamboothPermanentError) as caught:
+        make_task().resume_execution(deferred.value.method_name, {"event": event}, context)
+    assert type(caught.value) is exceptions.DreamboothPermanentError
+    assert "XCom 'request_id'" in str(caught.value)
+    assert service.accepted() == 1
+
+
+@pytest.mark.parametrize("output", [[], {"0": "https://a.example/1.png"}, ["https://a.example/1.png", 5]])
+def test_a_success_without_all_its_links_is_final_where_a_retry_would_pay_again(service_of, output):
+    service_of({"status": "success", "output": output})
+    ended = run_task(generate(MODES["worker before 3.3"]), state_store=False)
+    assert "DreamboothFetchSensor(request_id='5')" in failed(ended, exceptions.DreamboothJobFailed)
+
+
 @pytest.mark.parametrize(
     "name", ["retry_unknown_submit", "wait_for_completion", "deferrable", "reload_model", "fail_on_nsfw"]
 )
