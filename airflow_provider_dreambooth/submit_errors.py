@@ -29,7 +29,10 @@ _REFUSED: dict[str, tuple[type[DreamboothError], str]] = {
     ),
     "forbidden": (DreamboothRequestRefused, "Check what the account and its plan may use"),
     "redirected": (DreamboothRequestRefused, "Check the connection's host"),
-    "invalid_request": (DreamboothRequestRefused, "Correct the parameter that the service names"),
+    "invalid_request": (
+        DreamboothRequestRefused,
+        "Correct the parameter that it names; if it names none, check the connection's host and api_version",
+    ),
 }
 HOW_TO_FIND = (
     "Look for it in the service's dashboard{}. If it is there, fetch it: "

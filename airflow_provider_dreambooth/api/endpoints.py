@@ -23,12 +23,14 @@ class Call:
     One request: the path below the base URL, and the body beside the key.
 
     :param least_timeout: seconds to wait for the reply if the connection would wait less.
+    :param billed: sent once more, it may be paid once more.
     """
 
     path: str
     body: Mapping[str, Any] = field(default_factory=dict)
     max_reply_bytes: int = MAX_REPLY_BYTES
     least_timeout: float = 0.0
+    billed: bool = False
 
     def encode(self, api_key: str) -> bytes:
         """Make the JSON body. It holds the key: never log it."""

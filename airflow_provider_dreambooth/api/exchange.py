@@ -21,12 +21,15 @@ from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.endpoints import MAX_REDIRECTS, Call, redirect_target
 from airflow_provider_dreambooth.api.replies import (
     Outcome,
+    Pending,
+    Ready,
     Refused,
     Unavailable,
     parse,
     read_json,
     retry_after_seconds,
 )
+from airflow_provider_dreambooth.api.reply_ids import id_within
 
 SHORTEST_SECRET = 8
 """The service's keys have 60 characters; to blank a sandbox's "test" would tear links apart."""
@@ -92,7 +95,8 @@ def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | 
     url = account.base_url + call.path
     for _ in range(MAX_REDIRECTS + 1):
         reply = yield url
-        if 300 <= reply.http_status < 400 and reply.http_status != 304:
+        elsewhere = 300 <= reply.http_status < 400 and reply.http_status != 304
+        if elsewhere and not (call.billed and _was_taken(reply)):
             target = redirect_target(url, reply.http_status, reply.location, account.trusted_hosts)
             if target is None:
                 return _redirected(url, reply, account.api_key)
@@ -111,6 +115,11 @@ def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | 
             broken,
         )
     return Refused("redirected", f"more than {MAX_REDIRECTS} redirects in a row")
+
+
+def _was_taken(reply: RawReply) -> bool:
+    """Whether a redirect says itself what became of the request: to follow it would send it once more."""
+    return bool(id_within(reply.body)) or isinstance(parse(reply.http_status, reply.body), Ready | Pending)
 
 
 def without_key(body: bytes, api_key: str) -> bytes:

@@ -129,7 +129,7 @@ class Generation:
         write = _as_json if dialect == "v6" else _as_text
         body = {**{name: write(value) for name, value in self.values.items()}, **self.extra}
         most = _MAX_REPLY_BYTES + 2 * len(json.dumps(body))  # twice: it may escape what is sent as it is
-        return Call(self.kind.paths[dialect], body, most, least_timeout=LEAST_TIMEOUT)
+        return Call(self.kind.paths[dialect], body, most, least_timeout=LEAST_TIMEOUT, billed=True)
 
     @property
     def model_id(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from airflow_provider_dreambooth.api import wording
+from airflow_provider_dreambooth.api.reply_ids import read_id
 
 MAX_OUTPUTS = 64
 """Links accepted in one reply; the service makes at most 4 pictures a request."""
@@ -207,9 +208,10 @@ def _success(document: Mapping[str, Any]) -> Outcome:
         return Failed("no_output", "the service says success but gives no picture link")
     if len(links) > MAX_OUTPUTS:
         return Failed("no_output", f"the reply holds {len(links)} links; at most {MAX_OUTPUTS} are accepted")
-    good = tuple(link for link in links if is_link(link))
+    found = [read_link(link) for link in links]
+    good = tuple(filter(None, found))
     if len(good) < len(links):
-        bad = next(link for link in links if not is_link(link))
+        bad = links[found.index(None)]
         return Failed(
             "no_output",
             f"{len(links) - len(good)} of {len(links)} outputs are no http(s) links, "
@@ -220,28 +222,30 @@ def _success(document: Mapping[str, Any]) -> Outcome:
     nsfw = document.get("nsfw_content_detected")
     return Ready(
         output=good,
-        proxy_links=tuple(filter(is_link, proxies[:MAX_OUTPUTS])) if isinstance(proxies, list) else (),
+        proxy_links=read_links(proxies, MAX_OUTPUTS),
         nsfw_content_detected=wording.plain(nsfw, 1) if isinstance(nsfw, (bool, list)) else None,
         meta=read_meta(document),
     )
 
 
-def is_link(value: object) -> bool:
-    """Tell whether something is a link that a picture may have."""
-    if not isinstance(value, str) or len(value) > 4096 or not value.isprintable() or " " in value:
-        return False
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
-
-
-def read_id(value: object) -> str | None:
-    """Read a request id, which is a number or a text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
+def read_link(value: object) -> str | None:
+    """Read a link that a picture may have, with its blanks quoted as a browser does; None if it is none."""
+    if not isinstance(value, str):
         return None
-    return wording.one_line(value, 128) or None
+    link = value.strip().replace(" ", "%20")
+    if len(link) > 4096 or not link.isprintable():
+        return None
+    try:
+        parts = urlsplit(link)
+        usable = parts.scheme in ("http", "https") and parts.hostname and "%20" not in parts.netloc
+    except ValueError:
+        return None
+    return link if usable else None
+
+
+def read_links(value: object, most: int) -> tuple[str, ...]:
+    """Read the first of a list of links, without what is none."""
+    return tuple(filter(None, map(read_link, value[:most]))) if isinstance(value, list) else ()
 
 
 def _not_the_service(http_status: int, body: bytes, retry_after: float | None) -> Outcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,10 +12,7 @@ from typing import Any
 
 from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.replies import Ready, parse_document, read_eta, read_meta
-
-# Ids are integers at v3/v4 and may be words such as "abc123-def456" in webhooks. The older
-# dialect puts them into the path, so nothing that could change a path is let through.
-REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
+from airflow_provider_dreambooth.api.reply_ids import REQUEST_ID
 
 EXPECTED = (
     "Give an id (13443927 or '13443927'), a list of ids, or what a generation task returned "

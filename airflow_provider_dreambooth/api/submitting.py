@@ -8,7 +8,6 @@ else went wrong is *unknown*: that is the user's to decide.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -24,11 +23,10 @@ from airflow_provider_dreambooth.api.replies import (
     Ready,
     Refused,
     Unavailable,
-    is_link,
-    read_id,
+    read_links,
     read_meta,
 )
-from airflow_provider_dreambooth.api.request_ids import REQUEST_ID
+from airflow_provider_dreambooth.api.reply_ids import id_of, id_within
 
 RELOAD_SECONDS = 120.0
 """"It takes 2 minutes to reload" a model, says the service's documentation."""
@@ -37,7 +35,7 @@ _RELOAD_PATIENCE = 5
 _RELOAD_POLLS = 4
 """Submits in the time that a reload should take, once that time is over."""
 _ATTEMPTS = 3
-_ID_WITHIN = re.compile(rb'"(?:request_)?id"\s*:\s*"?([0-9]{1,20})["\s,}]|/fetch\\?/([0-9]{1,20})"')
+_NO_ERROR = ("", "0", "200", "202", "ok", "success")
 _LOAD_DELAY = 30.0
 """Seconds, if the service does not say: what it asks for where it says."""
 
@@ -81,33 +79,57 @@ def read_submit(answer: Answer | Refused | Unavailable) -> Accepted | Outcome:
             return Unavailable("unreadable", answer.message, answer.http_status)
         return answer
     outcome = answer.outcome()
-    document = answer.json()
-    if not isinstance(document, Mapping):
-        return _naming(_id_within(answer.body, outcome), outcome)
-    request_id = read_id(document.get("id")) or read_id(document.get("request_id"))
-    if request_id is None or not REQUEST_ID.fullmatch(request_id):
-        # A number is the HTTP status, as gateways and frameworks repeat it.
-        own_words = any(isinstance(document.get(name), str) and document[name] for name in ("status", "code"))
-        broken = answer.http_status >= 500 or answer.http_status == 408
-        if broken and not own_words and isinstance(outcome, Refused | Unavailable):
-            # A gateway's or a framework's words: they do not say what became of the submit behind it.
-            outcome = Unavailable("server_error", outcome.message, answer.http_status)
-        return _naming(_id_within(answer.body, outcome), outcome)
+    found = answer.json()
+    document = found if isinstance(found, Mapping) else {}
+    request_id = id_of(document)
+    if request_id is None or _only_names_the_call(document, answer, outcome):
+        return _read_without_id(document, answer, outcome)
     if isinstance(outcome, Failed) and outcome.kind != "no_output":
         return _naming(request_id, outcome)
     if isinstance(outcome, Refused | Unavailable):
         # What has an id was taken, whatever else is said: it counts neither as refused nor as not billed.
         said = f"{outcome.kind.replace('_', ' ')}: {outcome.message}"
         return _naming(request_id, Unavailable("unreadable", said, answer.http_status))
-    links = document.get("future_links")
     return Accepted(  # also if it says "success" without links: fetching is free, and tells whether they come
         request_id,
         eta=outcome.eta if isinstance(outcome, Pending) else None,
         meta=read_meta(document),
         output=outcome.output if isinstance(outcome, Ready) else (),
         nsfw_content_detected=outcome.nsfw_content_detected if isinstance(outcome, Ready) else None,
-        future_links=tuple(filter(is_link, links[:4])) if isinstance(links, list) else (),
+        future_links=read_links(document.get("future_links"), 4),
     )
+
+
+def _only_names_the_call(document: Mapping[str, Any], answer: Answer, outcome: Outcome) -> bool:
+    """
+    Tell whether the id in a refusal is no request's, but how a gateway traces the call: a word.
+
+    Only if nothing else hints at a request; to take a paid one for refused is the worse mistake.
+    """
+    refused = isinstance(outcome, Refused) or (isinstance(outcome, Unavailable) and outcome.for_load)
+    status = wording.one_line(document.get("status")).lower()
+    return (
+        refused
+        and (400 <= answer.http_status < 500 or status in ("error", "failed"))
+        and not any(document.get(name) for name in ("id", "fetch_result", "future_links", "output", "eta"))
+        and id_within(answer.body) is None
+    )
+
+
+def _read_without_id(document: Mapping[str, Any], answer: Answer, outcome: Outcome) -> Outcome:
+    # A number is the HTTP status, as gateways and frameworks repeat it.
+    own_words = any(isinstance(document.get(name), str) and document[name] for name in ("status", "code"))
+    broken = answer.http_status >= 500 or answer.http_status == 408
+    if document and broken and not own_words and isinstance(outcome, Refused | Unavailable):
+        # A gateway's or a framework's words: they do not say what became of the submit behind it.
+        outcome = Unavailable("server_error", outcome.message, answer.http_status)
+    hopeful = isinstance(outcome, Pending) or (isinstance(outcome, Unavailable) and not outcome.for_load)
+    request_id = id_within(answer.body) if hopeful else None
+    nobody = answer.http_status in (404, 405) and not answer.broken and request_id is None
+    if nobody and isinstance(outcome, Unavailable) and outcome.kind == "unreadable":
+        # Neither the service's words nor a gateway's trouble: at this address nothing takes a submit.
+        return Refused("invalid_request", outcome.message, answer.http_status)
+    return _naming(request_id, outcome)
 
 
 def _naming(request_id: str | None, outcome: Outcome) -> Outcome:
@@ -115,13 +137,6 @@ def _naming(request_id: str | None, outcome: Outcome) -> Outcome:
     if request_id is None or isinstance(outcome, Ready):
         return outcome
     return replace(outcome, message=f"request {request_id}: {outcome.message}")
-
-
-def _id_within(body: bytes, outcome: Outcome) -> str | None:
-    """Find the id in a reply that broke off, or that gives it elsewhere, such as in ``fetch_result``."""
-    accepted = isinstance(outcome, Pending) or (isinstance(outcome, Unavailable) and not outcome.for_load)
-    found = _ID_WITHIN.search(body) if accepted else None
-    return (found[1] or found[2]).decode() if found else None
 
 
 def read_reload(answer: Answer | Refused | Unavailable) -> str | Failed | Refused | Unavailable:
@@ -134,8 +149,9 @@ def read_reload(answer: Answer | Refused | Unavailable) -> str | Failed | Refuse
         return answer
     document, outcome = answer.json(), answer.outcome()
     if isinstance(document, Mapping) and answer.http_status < 400:
-        status = wording.one_line(document.get("status")).lower()
-        if status not in ("error", "failed"):
+        status, code = (wording.one_line(document.get(name)).lower() for name in ("status", "code"))
+        fine = status in ("success", "processing") or (not document.get("error") and code in _NO_ERROR)
+        if fine and status not in ("error", "failed"):
             return wording.message_of(document)[1] or status or "nothing more"
     if isinstance(outcome, Ready | Pending):  # an HTTP error that says "success"
         return Unavailable("unreadable", f"HTTP {answer.http_status}", answer.http_status)

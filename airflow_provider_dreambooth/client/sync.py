@@ -41,6 +41,14 @@ class _Body(io.BytesIO):
         return super().read(size)
 
 
+class _Session(requests.Session):
+    """A session that follows no redirect, and does not swallow the body of one to look where it leads."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Say that it leads nowhere: :mod:`airflow_provider_dreambooth.api.exchange` knows."""
+        return None
+
+
 class Client:
     """One session with the service; :meth:`close` it."""
 
@@ -48,7 +56,7 @@ class Client:
         self.config = config
         self.key_is_current = False
         """Whether the connection was looked up again after a refusal of this key, and has no other."""
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.update(
             {
                 "User-Agent": user_agent("requests"),

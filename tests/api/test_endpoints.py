@@ -166,6 +166,11 @@ def test_a_redirect_to_a_trusted_host_is_posted_again():
     assert isinstance(answer.outcome(), Failed)
 
 
+def test_a_fetch_is_redirected_whatever_the_redirect_says():
+    urls, _ = converse(reply(307, b'{"status": "processing", "id": 7}', location=URL), reply())
+    assert urls == [URL, URL]
+
+
 def test_trust_is_not_handed_on():
     hop = reply(307, location="https://stablediffusionapi.com/f")
     urls, answer = converse(hop, reply(307, location="https://evil.example/f"))

@@ -261,7 +261,9 @@ def test_success_beats_any_http_status_and_message():
         "b.png",
         "https://",
         "https://[::1/b.png",
-        "https://a/b c.png",
+        "https://a b/c.png",
+        "https ://a/b.png",
+        " ",
         "https://a/b\nc.png",
         "https://a/\ud800.png",
         "https://a/" + "b" * 5000,
@@ -276,6 +278,20 @@ def test_an_output_that_is_no_link_fails_and_keeps_the_others(link):
     assert isinstance(outcome, Failed)
     assert (outcome.kind, outcome.output) == ("no_output", (LINK,))
     assert outcome.message.startswith("1 of 2 outputs are no http(s) links, the first: ")
+
+
+@pytest.mark.parametrize(
+    ("link", "read"),
+    [
+        ("https://a/b c.png", "https://a/b%20c.png"),
+        ("https://a/b%20 c.png?d= e#f g", "https://a/b%20%20c.png?d=%20e#f%20g"),
+        (" https://a/b.png\n", "https://a/b.png"),
+    ],
+)
+def test_a_link_with_blanks_is_quoted_as_a_browser_does(link, read):
+    """A paid picture is not lost because its name was not quoted."""
+    for output in (link, [link]):
+        assert said(status="success", output=output, proxy_links=[link]) == Ready((read,), (read,))
 
 
 def test_a_million_outputs_are_refused():

@@ -344,7 +344,9 @@ def test_an_accepted_reply_that_breaks_off_anywhere_is_not_submitted_again(body,
     assert isinstance(read_submit(answer(body, http_status)), Accepted)
 
 
-@pytest.mark.parametrize("request_id", [None, "", "  ", True, [], {}, 1.5, "../x", "a b", "x" * 200, -1])
+@pytest.mark.parametrize(
+    "request_id", [None, "", "  ", True, [], {}, 1.5, "../x", "a b", "x" * 200, -1, 1e300]
+)
 def test_accepted_without_a_usable_id_is_unknown(request_id):
     for body in (
         {"status": "processing", "id": request_id, "eta": 3},
@@ -360,6 +362,69 @@ def test_the_id_may_stand_in_two_places():
         accepted = read_submit(answer({"status": "processing", **body}))
         assert isinstance(accepted, Accepted)
         assert accepted.request_id == "7"
+
+
+TRACE = "0b8f2a4c-7d1e-4c55-9a53-6d1f0c2b7e99"
+FETCH = "https://a.example/api/v3/dreambooth/fetch/99"
+
+
+@pytest.mark.parametrize(
+    ("body", "request_id"),
+    [
+        ({"id": 99.0}, "99"),  # as some writers of JSON have it
+        ({"fetch_result": FETCH}, "99"),
+        ({"user": {"id": 7}, "fetch_result": FETCH}, "99"),
+        ({"user": {"id": 7}, "id": 99}, "99"),
+        ({"request_id": TRACE, "fetch_result": FETCH}, "99"),
+        ({"request_id": TRACE, "id": 99}, "99"),
+        ({"id": "abc123-def456"}, "abc123-def456"),
+        ({"id": 99, "fetch_result": "https://a.example/fetch/1"}, "99"),
+    ],
+)
+def test_the_request_is_told_from_other_ids_beside_it(body, request_id):
+    accepted = read_submit(answer({"status": "processing", **body}))
+    assert isinstance(accepted, Accepted)
+    assert accepted.request_id == request_id
+
+
+REFUSALS = [
+    (401, {"message": "Unauthenticated."}, "refused"),
+    (401, {"status": "error", "message": "Invalid Api Key"}, "refused"),
+    (200, {"status": "error", "message": "Invalid Api Key"}, "refused"),
+    (402, {"message": "Payment required"}, "refused"),
+    (429, {"message": "Too Many Requests"}, "queue"),
+    (200, {"status": "error", "message": "Rate limit exceeded"}, "queue"),
+]
+
+
+@pytest.mark.parametrize(("http_status", "said", "kind"), REFUSALS)
+def test_a_refusal_that_a_gateway_traces_is_a_refusal(http_status, said, kind):
+    outcome = read_submit(answer({**said, "request_id": TRACE}, http_status))
+    assert given_up(attempts().judge(outcome, 1001, SubmitPolicy())) == kind
+
+
+@pytest.mark.parametrize(("http_status", "said", "kind"), REFUSALS)
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"id": 99},
+        {"id": "abc123-def456"},
+        {"data": {"id": 99}},
+        {"fetch_result": FETCH},
+        {"eta": 3},
+        {"output": ["https://a.example/x.png"]},
+    ],
+    ids="-".join,
+)
+def test_with_any_hint_at_a_request_it_is_not(http_status, said, kind, taken):
+    outcome = read_submit(answer({**said, "request_id": TRACE, **taken}, http_status))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
+
+
+def test_a_trace_of_something_else_than_a_refusal_is_no_refusal():
+    for http_status, said in ((500, {"message": "Server Error"}), (200, {"message": "Too Many Requests"})):
+        outcome = read_submit(answer({**said, "request_id": TRACE}, http_status))
+        assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
 
 
 def test_a_failure_with_an_id_names_it():
@@ -396,9 +461,11 @@ def test_what_has_an_id_was_taken_whatever_else_is_said(reply):
         b'{"status": "processing", "tip": "wait", "id": 12345, "meta": {"prompt": "a f',
         b'{"status":"processing","request_id":"12345","eta":3',
         b'{"status": "processing", "fetch_result": "https:\\/\\/a.example\\/fetch\\/12345", "id"',
-        b'{"status": "processing", "id": 12345.0, "fetch_result": "https://a.example/fetch/12345"}',
+        b'{"status": "processing", "user": {"id": 7}, "fetch_result": "https://a.example/fetch/12345", "id',
+        b'{"status": "processing", "id": 12345.0, "eta',
+        b'{"status": "processing", "data": {"id": 12345}}',
     ],
-    ids=["broken off", "broken off early", "before the id", "no usable id"],
+    ids=["broken off", "broken off early", "before the id", "before another id", "12345.0", "elsewhere"],
 )
 def test_an_id_is_told_wherever_in_an_unusable_reply_it_is(body):
     outcome = read_submit(answer(body))
@@ -445,6 +512,31 @@ def test_a_303_says_that_it_is_done():
     assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
 
 
+@pytest.mark.parametrize("http_status", [404, 405])
+@pytest.mark.parametrize(
+    "body", [b"<html><title>404 Not Found</title>", b"404 page not found", b"", b'{"detail": "Not Found"}']
+)
+def test_an_address_at_which_nothing_takes_a_submit_is_told_as_such(body, http_status):
+    outcome = read_submit(answer(body, http_status))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "refused"
+    assert f"HTTP {http_status}" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("body", "http_status"),
+    [
+        (b"<html>Not Found</html>", 400),
+        (b'<html><a href="/fetch/99"></html>', 404),
+        ({"status": "error", "message": "something odd"}, 404),
+        ({"message": "Request not found"}, 404),
+        ({"id": 99}, 404),
+    ],
+)
+def test_another_404_may_have_taken_it(body, http_status):
+    outcome = read_submit(answer(body, http_status))
+    assert given_up(attempts().judge(outcome, 1001, POLICY)) == "unknown"
+
+
 def test_too_large_a_request_is_refused_in_html():
     outcome = read_submit(answer(b"<html><title>413 Request Entity Too Large</title>", 413))
     assert given_up(attempts().judge(outcome, 1001, POLICY)) == "refused"
@@ -479,7 +571,19 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = ("id", "request_id", "eta", "output", "meta", "message", "code", "future_links", "retry_after")
+FIELDS = (
+    "id",
+    "request_id",
+    "fetch_result",
+    "error",
+    "eta",
+    "output",
+    "meta",
+    "message",
+    "code",
+    "future_links",
+    "retry_after",
+)
 DOCUMENTS = st.builds(
     lambda status, rest: json.dumps({"status": status, **rest}).encode(),
     st.sampled_from(["success", "processing", "failed", "error"]) | VALUES,
@@ -518,6 +622,8 @@ def test_any_reply_to_a_reload_is_a_yes_or_a_reason(body, http_status, retry_aft
         ({"status": "success"}, "success"),
         ({"status": "processing"}, "processing"),
         ({"done": True}, "nothing more"),
+        ({"error": None, "code": 200, "message": "Reloading"}, "Reloading"),
+        ({"status": "success", "code": "model_loading"}, "success"),
         ({}, "nothing more"),
     ],
 )
@@ -537,6 +643,10 @@ def test_a_reload_that_was_begun(body, said):
         (answer({"status": "processing"}, 404), Unavailable, "unreadable"),
         (answer(b"<html></html>"), Unavailable, "unreadable"),
         (answer([]), Unavailable, "unreadable"),
+        (answer({"error": "Invalid Api Key"}), Refused, "key_refused"),
+        (answer({"error": "no"}), Unavailable, "unreadable"),
+        (answer({"code": "invalid_api_key", "message": "No."}), Refused, "key_refused"),
+        (answer({"code": 401, "message": "No."}), Unavailable, "unreadable"),
         (LOST, Unavailable, "network"),
         (NO_MODEL, Refused, "model_not_found"),
     ],

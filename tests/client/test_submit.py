@@ -155,6 +155,36 @@ def test_redirected_to_a_stranger():
     assert isinstance(Attempts(0).judge(found, 0, SubmitPolicy(queue_timeout=3600)), GivenUp)
 
 
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "303 See Other", "307 Temporary Redirect"])
+@pytest.mark.parametrize("where", ["/x", "https://stranger.invalid/", None])
+@pytest.mark.parametrize(
+    ("body", "request_id"),
+    [
+        (ACCEPTED, "7"),
+        (b'{"status": "processing", "id": 7, "meta": {', None),
+        (b'{"message": "See there", "fetch_result": "https://a.example/fetch/7"}', None),
+        (b'{"status": "success", "output": ["https://a.example/7.png"]}', None),
+    ],
+    ids=["accepted", "broken off", "only the id", "only pictures"],
+)
+def test_a_redirect_that_says_what_became_of_the_submit_is_not_followed(status, where, body, request_id):
+    """A second POST would be a second bill."""
+    answer = reply(body, *([f"Location: {where}"] if where else []), status=status)
+    with Wire(lambda connection: (wire.read(connection), connection.sendall(answer))) as wire:
+        client = client_of(wire.url)
+        generation = read_generation(TEXT_TO_IMAGE, {"model_id": "m", "prompt": "a fox"})
+        found = read_submit(client.submit(generation.call("v4")))
+        client.close()
+    assert wire.connections == 1
+    if request_id:
+        assert found == Accepted(request_id, eta=3.0)
+    else:
+        verdict = Attempts(0).judge(found, 0, SubmitPolicy(queue_timeout=3600))
+        assert isinstance(verdict, GivenUp)
+        assert verdict.kind == "unknown"
+        assert "7" in repr(found)
+
+
 # -- it may have arrived
 
 
