@@ -24,7 +24,7 @@ _TOGETHER = 4
 """Characters at their end in which names that are listed together may differ: a hundred ids, about."""
 _LEAST = 4
 """Characters that names have in common which are listed together: more than that may be in the folder."""
-_KEEP_BOTH = "have {request_id} in the name to keep both"
+_KEEP_BOTH = "a name such as {request_id}-{index} keeps both"
 
 
 class Existing:

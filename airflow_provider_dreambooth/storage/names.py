@@ -20,7 +20,8 @@ _SUFFIX = "{suffix}"
 _SHA256 = "\0"  # stands in a name until it is known; no pattern may hold it
 _NAMED_SUFFIX = re.compile(r"\.(png|jpe?g|webp|gif)$", re.IGNORECASE)
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
-_OWN_NAME = re.compile(r"(?:^|[^}A-Za-z0-9])\{request_id\}(?:$|[^{A-Za-z0-9])")
+_ID, _MODEL = "\x01", "\x02"  # stand for texts that may hold "-" and "_"; no pattern may hold them
+_OWN_NAME = re.compile(r"([^\x01\x02]*[^\x01\x02A-Za-z0-9])?\x01([^\x01\x02A-Za-z0-9][^\x01\x02]*)?")
 _FORMAT = re.compile(r"(0[0-9]{0,2})?d?", re.ASCII)
 _AMBIGUOUS = re.compile(r"[\\?#*]")  # a separator elsewhere; query, generation and glob in object URLs
 
@@ -78,8 +79,17 @@ def picture_names(pictures: Sequence[Nameable], pattern: str, *, date: str = "")
 
 
 def tells_the_request(pattern: str) -> bool:
-    """Tell whether pictures of different requests never have the same name, as with ``{request_id}-…``."""
-    return bool(_OWN_NAME.search(pattern.removesuffix(_SUFFIX)))
+    """
+    Tell whether pictures of different requests never have the same name, as with ``{request_id}-{index}``.
+
+    So it is if, between slashes, neither a model nor the id once more is beside the id: all else has no
+    ``-`` and ``_``, or as many each time, so that they tell where the id begins and ends.
+
+    :param pattern: one that :func:`picture_names` takes.
+    """
+    kinds = {"request_id": _ID, "model": _MODEL, "index": 0, "date": "0", "sha256": "0"}
+    name = pattern.removesuffix(_SUFFIX).format(**kinds)
+    return any(_OWN_NAME.fullmatch(part) for part in name.split("/"))
 
 
 def needs_sha256(name: str) -> bool:

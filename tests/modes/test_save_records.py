@@ -268,7 +268,7 @@ def test_a_picture_of_another_request_is_not_taken_for_this_one(service, tmp_pat
     assert f"latest.png is already there, but not as it should be: it is picture 0 of request {first}" in str(
         ended.error
     )
-    assert "have {request_id} in the name to keep both). overwrite=True replaces it" in str(ended.error)
+    assert "a name such as {request_id}-{index} keeps both). overwrite=True replaces it" in str(ended.error)
     assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [first]
     assert save(request_id=second, overwrite=True, **options).error is None
     assert [entry["request_id"] for entry in document(tmp_path)["pictures"]] == [second]
@@ -283,7 +283,7 @@ def test_a_picture_that_a_killed_task_left_is_not_taken_for_another(service, tmp
     shutil.rmtree(tmp_path / ".manifest")
     ended = save(request_id=second, **options)
     assert type(ended.error) is exceptions.DreamboothPictureRefused
-    assert "it is another picture, of which no manifest tells (have {request_id} in the name" in str(
+    assert "it is another picture, of which no manifest tells (a name such as {request_id}-{index}" in str(
         ended.error
     )
     [taken] = save(request_id=first, **options).xcoms["manifest"]

@@ -5,7 +5,7 @@ import contextlib
 import posixpath
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dreambooth.storage import Picture
@@ -144,28 +144,33 @@ def test_no_model_leads_out_of_the_destination(model):
         ("{date}/{index}", False),
         ("{request_id}{index}", False),  # index 12 of request 1, and index 2 of request 11
         ("{date}{request_id}", False),
+        ("{model}-{request_id}", False),  # model a-1 and request 2, and model a and request 1-2
+        ("{request_id}-{index}-{model}", False),
+        ("{request_id}-{request_id}", False),
+        ("{model}-{index}/{date} {request_id} {index:03}", True),
+        ("{model}-{request_id}/{request_id}-{index}", True),
+        ("{{request_id}}-{index}", False),
+        ("{{{request_id}}}", True),
     ],
 )
 def test_which_names_tell_the_request(pattern, told):
     assert tells_the_request(pattern) is told
 
 
-PIECES = st.lists(
-    st.sampled_from(["{request_id}", "{index}", "{model}", "-", "_", "/", "1", "a"]), max_size=4
+PIECES = ["{request_id}", "{index}", "{model}", "{date}", "{{", "}}", "-", "_", "/", "1", "a"]
+SOME_PATTERNS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+LIKELY = st.sampled_from(["{request_id}", "{model}-{request_id}-{index}", "{index}/{request_id}-{index}_a"])
+PICTURE = st.builds(
+    lambda rid, index, model: Picture(rid, index, "", Provenance(model=model)),
+    st.sampled_from(["1", "1-1", "1_1"]),
+    st.sampled_from([1, 11]),
+    st.sampled_from(["1", "1-1"]),
 )
-SEPARATOR = st.sampled_from("-_/")
 
 
-@given(
-    before=st.one_of(st.just(""), st.builds("{}{}".format, PIECES.map("".join), SEPARATOR)),
-    after=st.one_of(st.just(""), st.builds("{}{}".format, SEPARATOR, PIECES.map("".join))),
-    ids=st.lists(st.integers(0, 999).map(str), min_size=2, max_size=2, unique=True),
-    indexes=st.tuples(st.integers(0, 99), st.integers(0, 99)),
-)
-def test_names_that_tell_the_request_are_never_those_of_another(before, after, ids, indexes):
-    pattern = f"{before}{{request_id}}{after}"
-    assert tells_the_request(pattern)
-    model = Provenance(model="1-2")
-    one, other = (Picture(rid, index, "", model) for rid, index in zip(ids, indexes, strict=True))
+@given(pattern=SOME_PATTERNS | LIKELY, one=PICTURE, other=PICTURE)
+@settings(max_examples=300)
+def test_names_that_tell_the_request_are_never_those_of_another(pattern, one, other):
+    assume(tells_the_request(pattern) and one.request_id != other.request_id)
     with contextlib.suppress(ValueError):
         assert picture_names([one], pattern) != picture_names([other], pattern)

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, ObjectStorag
 
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage import Picture, save_pictures
+from airflow_provider_dreambooth.storage.provenance import Provenance
 from tests.storage.conftest import Reply, draw, tree
 
 
@@ -205,6 +206,21 @@ def test_a_second_run_saves_only_what_is_missing(host, save, pictures):
     host.give("/1", pictures[".jpg"])
     assert [item.uri[-7:] for item in save(wanted).saved] == ["a-0.png", "a-1.jpg"]
     assert host.asked("/0") == 1
+
+
+def test_a_name_that_two_requests_may_have_is_not_taken_for_the_other(host, save, folder, pictures):
+    """No manifest tells whose it is: the task that saved it was killed."""
+    first, second = (
+        Picture(rid, 0, host.give(f"/{rid}", data), Provenance(model=model))
+        for rid, model, data in [("1-2", "a", pictures[".png"]), ("2", "a-1", draw("PNG", (9, 9)))]
+    )
+    pattern = "{model}-{request_id}"
+    kept = save([first], name=pattern)
+    (failed,) = save([second], name=pattern).failed
+    assert f"file://{folder}/a-1-2.png is already there, but not as it should be" in failed.reason
+    assert "it is another picture, of which no manifest tells" in failed.reason
+    assert "a name such as {request_id}-{index} keeps both" in failed.reason
+    assert save([first], name=pattern) == kept
 
 
 def test_what_is_there_but_not_whole_is_told_and_left(host, save, folder, pictures):
