@@ -88,7 +88,7 @@ class Existing:
         :param path: for a copy.
         :param download: called where only the picture itself can tell whether the object is it: an earlier
             task was killed before it could write the manifest.
-        :raises DownloadFailed: if it is not whole, or not this picture.
+        :raises DownloadFailed: if it is not whole, not this picture, or nothing tells whether it is.
         """
         suffix, size = next(iter(sizes.items()))
         uri = self._store.uri(name + suffix)
@@ -108,9 +108,22 @@ class Existing:
             else:
                 if known not in (None, local.sha256):
                     reason = "it was replaced: it has other bytes than the manifest says"
-                elif known is None and not self._own_names and download().sha256 != local.sha256:
+                elif known is None and not self._own_names and _of_link(uri, download) != local.sha256:
                     reason = f"it is another picture, of which no manifest tells ({_KEEP_BOTH})"
                 else:
                     return uri, there, local
         told = f"{uri} is already there, but not as it should be: {reason}. overwrite=True replaces it"
         raise DownloadFailed(told, final=True)
+
+
+def _of_link(uri: str, download: Callable[[], LocalPicture]) -> str:
+    """Give the SHA-256 of the picture wanted."""
+    try:
+        return download().sha256
+    except DownloadFailed as failed:
+        raise DownloadFailed(
+            f"{uri} is already there, but neither its name nor a manifest tells whether it is this picture, "
+            f"and its link does not either: {failed}. Look at the object: if it is another, overwrite=True "
+            f"replaces it once the link answers",
+            final=failed.final,
+        ) from None

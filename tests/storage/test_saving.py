@@ -223,6 +223,26 @@ def test_a_name_that_two_requests_may_have_is_not_taken_for_the_other(host, save
     assert save([first], name=pattern) == kept
 
 
+@pytest.mark.parametrize(
+    ("status", "told", "final"),
+    [
+        (403, "HTTP 403: not there yet, or the link has expired or is not allowed", False),
+        (410, "HTTP 410", True),
+    ],
+)
+def test_a_picture_of_which_nothing_tells_whose_it_is(host, save, folder, pictures, status, told, final):
+    """The task that saved it was killed before the manifest, and its link has expired since."""
+    wanted = [Picture("1", 0, host.give("/0", pictures[".png"]))]
+    save(wanted, name="latest")
+    host.give("/0", Reply(status=status))
+    (failed,) = save(wanted, name="latest").failed
+    assert failed.reason.startswith(f"file://{folder}/latest.png is already there, but neither its name nor")
+    assert f"its link does not either: {told}" in failed.reason
+    assert failed.reason.endswith("if it is another, overwrite=True replaces it once the link answers")
+    assert failed.final is final
+    assert (folder / "latest.png").read_bytes() == pictures[".png"]
+
+
 def test_what_is_there_but_not_whole_is_told_and_left(host, save, folder, pictures):
     folder.mkdir()
     (folder / "a-0.webp").write_bytes(pictures[".webp"][:-1])
