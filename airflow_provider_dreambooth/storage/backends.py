@@ -52,12 +52,15 @@ class Backend:
                 config = fs.service_client._config  # noqa: SLF001
                 config.max_single_put_size = config.max_single_get_size = PART
 
-    def probe(self, fs: Any, bucket: str, folder: str) -> None:
+    def probe(self, fs: Any, root: str) -> None:
         """
         Look whether the bucket can be reached; raises whatever the file system does.
 
         Where it can be, only what is in the folder is asked for: an account may have a right to that alone.
+
+        :param root: bucket and folder.
         """
+        bucket, folder, _ = fs.split_path(root)
         start = f"{folder}/" if folder else ""
         match self.extra:
             case "gcs":

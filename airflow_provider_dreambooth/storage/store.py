@@ -63,6 +63,8 @@ class Store:
 
     @property
     def _bucket(self) -> str:
+        if self._backend:  # which knows more spellings: that of an access point on S3 holds a slash
+            return str(self._fs.split_path(self._root)[0])
         return self._root.lstrip("/").partition("/")[0] or self._root
 
     @property
@@ -95,8 +97,7 @@ class Store:
                 probe.touch(exist_ok=False)
                 probe.unlink()
             elif self._backend:
-                bucket, _, folder = self._root.strip("/").partition("/")
-                self._backend.probe(self._fs, bucket, folder)
+                self._backend.probe(self._fs, self._root)
             else:
                 self._fs.info(self._bucket)
         except FileNotFoundError as error:

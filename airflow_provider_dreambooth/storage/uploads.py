@@ -40,7 +40,7 @@ async def to_s3(fs: Any, file: BinaryIO, size: int, path: str, content_type: str
     :raises TimeoutError: if the store takes no more bytes; aiohttp would wait for ever.
     :raises InterruptedError: if it was stopped.
     """
-    bucket, _, key = path.lstrip("/").partition("/")
+    bucket, key, _ = fs.split_path(path)
     place = {"Bucket": bucket, "Key": key}
     if size < 2 * PART:
         body = file.read()

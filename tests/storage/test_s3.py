@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_dreambooth.exceptions import DreamboothSaveError
 from airflow_provider_dreambooth.storage import Picture, read_manifest, save_pictures, write_manifest
 from tests.storage.conftest import Reply
-from tests.storage.s3_server import connection, s3_server
+from tests.storage.s3_server import KEY, REGION, SECRET, connection, s3_server
 from tests.storage.test_limits import large, run
 from tests.storage.test_manifest import keys as keys_of
 from tests.storage.test_manifest import written_at_once
@@ -161,6 +161,44 @@ def test_pictures_in_the_bucket_itself(s3, save, host, pictures):
     assert report.saved[0].uri == "s3://pictures/77-0.gif"
     assert save(wanted, "pictures") == report
     assert host.asked("/x") == 1
+
+
+ACCESS_POINT = "arn:aws:s3:us-east-1:123456789012:accesspoint/mine"
+
+
+@pytest.fixture
+def access_point(s3, monkeypatch) -> str:
+    """The connection to another way into the bucket, at a host of its own: the server is also its proxy."""
+    import boto3
+
+    proxies = {"config_kwargs": {"proxies": {"http": s3.meta.endpoint_url}}}
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ACCESS_POINT", connection("http://s3-accesspoint.us-east-1.amazonaws.com", **proxies)
+    )
+    control = boto3.client(
+        "s3control",
+        endpoint_url="http://s3-control.us-east-1.amazonaws.com",
+        region_name=REGION,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+        config=boto3.session.Config(**proxies["config_kwargs"]),
+    )
+    control.create_access_point(AccountId="123456789012", Name="mine", Bucket="pictures")
+    return "access_point"
+
+
+def test_an_access_point_by_its_arn(s3, save, host, pictures, access_point, log):
+    data = [pictures[".png"], pictures[".png"] + bytes(18 << 20)]
+    wanted = [Picture("1", index, host.give(f"/{index}", one)) for index, one in enumerate(data)]
+    report = save(wanted, f"{ACCESS_POINT}/by/arn", access_point)
+    assert report.failed == ()
+    assert [one.uri for one in report.saved] == [f"s3://{ACCESS_POINT}/by/arn/1-{n}.png" for n in range(2)]
+    assert keys(s3, "by/arn/") == ["by/arn/1-0.png", "by/arn/1-1.png"]
+    assert save(wanted, f"{ACCESS_POINT}/by/arn", access_point) == report
+    assert host.asked("/0") == host.asked("/1") == 1
+    folder = ObjectStoragePath(f"s3://{ACCESS_POINT}/by/arn", conn_id=access_point)
+    write_manifest(folder, report.saved, log=log)
+    assert keys_of(read_manifest(folder)) == [("1", 0), ("1", 1)]
 
 
 def test_what_breaks_on_the_way_leaves_nothing(s3, save, host, pictures):
