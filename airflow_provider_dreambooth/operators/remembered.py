@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_provider_dreambooth.api.generation import Generation
 from airflow_provider_dreambooth.api.submitting import Accepted, Attempts
 
 log = logging.getLogger(__name__)
@@ -50,11 +52,15 @@ class Remembered:
 
     The store is there from Airflow 3.3 on, and outlives retries and clears, unlike XCom. Before that
     nothing is remembered.
+
+    What was there when a submit began is kept in its record: if it is refused, nothing was billed for it, and
+    what there was before still counts.
     """
 
     def __init__(self, context: Context) -> None:
         self._store: Any = context.get("task_state_store")
         self._ti: Any = context["ti"]
+        self._former: Any = None
 
     @property
     def possible(self) -> bool:
@@ -63,7 +69,9 @@ class Remembered:
 
     def read(self) -> Earlier | None:
         """Give what an earlier try left; None if there is nothing that this release understands."""
-        found: Any = self._store.get(KEY) if self.possible else None
+        found = self._found()
+        if _is_refused(found) and found["try_number"] != self._ti.try_number:
+            found = found.get("former")
         if not isinstance(found, Mapping) or found.get("version") != VERSION:
             return None
         attempts, accepted = found.get("attempts"), found.get("accepted")
@@ -80,45 +88,73 @@ class Remembered:
             accepted=Accepted.from_dict(accepted) if accepted else None,
         )
 
-    def write(
-        self,
-        state: State,
-        fingerprint: str,
-        track_id: str | None,
-        *,
-        attempts: Attempts | None = None,
-        accepted: Accepted | None = None,
-    ) -> None:
-        """Leave a record, in place of the one that was there."""
+    def begin(self) -> None:
+        """Note what is there, before a submit takes its place."""
+        found = self._found()
+        self._former = found.get("former") if _is_refused(found) else found
+
+    def sending(self, generation: Generation) -> None:
+        """Note that a submit is about to leave. A store that fails now has nothing sent."""
+        self._write("sending", generation, former=self._former)
+
+    def refused(self, generation: Generation, attempts: Attempts) -> bool:
+        """Note that it is to be sent again; tell whether a new start of the task will know of that."""
+        try:
+            self._write("refused", generation, former=self._former, attempts=attempts.to_dict())
+        except Exception:
+            log.warning("The refusal of the submit could not be kept in the task state store", exc_info=True)
+            return False
+        return self.possible
+
+    def accepted(self, generation: Generation, accepted: Accepted) -> None:
+        """Note the request."""
+        with _logged(
+            f"Request {accepted.request_id} could not be kept in the task state store; a retry will not know "
+            f"of it, and will say so instead of submitting again"
+        ):
+            self._write("accepted", generation, accepted=accepted.to_dict())
+
+    def finished(self, accepted: Accepted) -> None:
+        """Add the links: a cleared task then has them even if the service has forgotten them."""
+        with _logged("The links could not be kept in the task state store"):
+            found = self._found()
+            if isinstance(found, Mapping):
+                # "accepted" also if the store did not take that while the request was under way.
+                self._store.set(KEY, {**found, "state": "accepted", "accepted": accepted.to_dict()})
+
+    def forget(self) -> None:
+        """Remove the record, or put back what was there when the submit began."""
+        with _logged("The record of the submit could not be removed from the task state store"):
+            if self._former is not None:
+                self._store.set(KEY, self._former)
+            elif self.possible:
+                self._store.delete(KEY)
+
+    def _found(self) -> Any:
+        return self._store.get(KEY) if self.possible else None
+
+    def _write(self, state: State, generation: Generation, **more: Any) -> None:
         if self.possible:
             record = {
                 "version": VERSION,
                 "state": state,
-                "fingerprint": fingerprint,
+                "fingerprint": generation.fingerprint,
                 "max_tries": self._ti.max_tries,
                 "try_number": self._ti.try_number,
-                "track_id": track_id,
+                "track_id": generation.track_id,
                 "at": time.time(),
-                "attempts": attempts.to_dict() if attempts else None,
-                "accepted": accepted.to_dict() if accepted else None,
             }
-            self._store.set(KEY, record)
+            self._store.set(KEY, record | more)
 
-    def finished(self, accepted: Accepted) -> None:
-        """
-        Add the links: a cleared task then has them even if the service has forgotten them.
 
-        A store that fails now does not cost the task its pictures; that is in the log.
-        """
-        try:
-            found: Any = self._store.get(KEY) if self.possible else None
-            if isinstance(found, Mapping):
-                # "accepted" also if the store did not take that while the request was under way.
-                self._store.set(KEY, {**found, "state": "accepted", "accepted": accepted.to_dict()})
-        except Exception:
-            log.warning("The links could not be kept in the task state store", exc_info=True)
+def _is_refused(record: Any) -> bool:
+    return isinstance(record, Mapping) and record.get("state") == "refused"
 
-    def forget(self) -> None:
-        """Remove the record: there is nothing that a retry could go on with."""
-        if self.possible:
-            self._store.delete(KEY)
+
+@contextmanager
+def _logged(failed: str) -> Iterator[None]:
+    """Go on if the store fails: what the service said, and the pictures, must not be lost with it."""
+    try:
+        yield
+    except Exception:
+        log.warning(failed, exc_info=True)

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from airflow_provider_dreambooth.api.generation import Generation
 from airflow_provider_dreambooth.api.polling import PollPolicy
-from airflow_provider_dreambooth.api.replies import Failed, Ready
+from airflow_provider_dreambooth.api.replies import Failed, Outcome, Ready
 from airflow_provider_dreambooth.api.submitting import Accepted, Again, Attempts, SubmitPolicy
 from airflow_provider_dreambooth.exceptions import DreamboothConnectionError, RequestFailure, error_for
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
@@ -88,8 +88,9 @@ class Submitter:
         :raises DreamboothRequestNotFound: if the service does not know the request any more.
         """
         found = Remembered(self.context).read()
-        if found is None:
-            return None
+        return None if found is None else self._judged(found)
+
+    def _judged(self, found: Earlier) -> Accepted | Attempts | None:
         if found.fingerprint != self.generation.fingerprint:
             self.task.log.info("The inputs have changed since try %s: submitting anew", found.try_number)
             return None
@@ -122,31 +123,24 @@ class Submitter:
         """
         memory = Remembered(self.context)
         attempts = attempts or Attempts(time.time(), seed=place_of(self.context))
-        fingerprint, track_id = self.generation.fingerprint, self.generation.track_id
         with DreamboothHook(self.conn_id) as hook:
             hook.get_conn()  # what cannot be used is told before anything is remembered
+            memory.begin()
             while True:
-                memory.write("sending", fingerprint, track_id)
-                try:
-                    outcome = hook.submit_once(self.generation)
-                except DreamboothConnectionError:  # its key was refused, and now it cannot be used at all
-                    if not attempts.unknown:
-                        memory.forget()
-                    raise
-                except AirflowTaskTimeout:
-                    if memory.possible:  # the record keeps a retry from sending it again
-                        raise
-                    said = f"execution_timeout came during the submit on connection {self.conn_id!r}"
-                    raise unknown(said, track_id) from None
+                outcome = self._send(hook, memory, attempts)
                 verdict = attempts.judge(outcome, time.time(), self.policy)
                 if isinstance(verdict, Accepted):
-                    self._accepted(memory, verdict)
+                    # First the log: from here on the id must not be lost, whatever fails.
+                    self.task.log.info(
+                        "Request %s: accepted on connection %r", verdict.request_id, self.conn_id
+                    )
+                    memory.accepted(self.generation, verdict)
                     return verdict
                 if not isinstance(verdict, Again):
-                    if verdict.kind != "unknown":
+                    if not attempts.unknown:
                         memory.forget()
                     raise submit_error(verdict, self.generation, conn_id=self.conn_id)
-                memory.write("refused", fingerprint, track_id, attempts=attempts)
+                kept = memory.refused(self.generation, attempts)
                 self.task.log.info("Submitting again in %.0f seconds: %s", verdict.seconds, verdict.why)
                 if verdict.reload:
                     said = hook.reload_model(self.generation.model_id)
@@ -155,22 +149,28 @@ class Submitter:
                     self.task,
                     verdict.seconds,
                     attempts,
-                    deferrable=self.deferrable,
-                    can_be_moved=memory.possible,
+                    deferrable=self.deferrable and (kept or not memory.possible),
+                    can_be_moved=kept,
                 )
+                found = memory.read()
+                if found and not found.same_try:  # Airflow has given this try up, and another one runs
+                    theirs = self._judged(found)
+                    if isinstance(theirs, Accepted):
+                        return theirs
 
-    def _accepted(self, memory: Remembered, accepted: Accepted) -> None:
-        # First the log: from here on the id must not be lost, whatever fails.
-        self.task.log.info("Request %s: accepted on connection %r", accepted.request_id, self.conn_id)
+    def _send(self, hook: DreamboothHook, memory: Remembered, attempts: Attempts) -> Accepted | Outcome:
+        memory.sending(self.generation)
         try:
-            memory.write("accepted", self.generation.fingerprint, self.generation.track_id, accepted=accepted)
-        except Exception:
-            self.task.log.warning(
-                "Request %s could not be kept in the task state store; a retry will not know of it, and will "
-                "say so instead of submitting again",
-                accepted.request_id,
-                exc_info=True,
-            )
+            return hook.submit_once(self.generation)
+        except DreamboothConnectionError:  # its key was refused, and now it cannot be used at all
+            if not attempts.unknown:
+                memory.forget()
+            raise
+        except AirflowTaskTimeout:
+            if memory.possible:  # the record keeps a retry from sending it again
+                raise
+            said = f"execution_timeout came during the submit on connection {self.conn_id!r}"
+            raise unknown(said, self.generation.track_id) from None
 
     def _attached(self, found: Earlier, accepted: Accepted) -> Accepted | None:
         """Look at the request that is there already; None if it has failed, so that a new one is needed."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -232,6 +233,47 @@ def test_after_a_refusal_there_is_nothing_to_go_on_with(dreambooth, task, fault,
     assert service.accepted() == 1
 
 
+@pytest.mark.parametrize("change", [{"force_new": True}, {"prompt": "an owl"}], ids=["force_new", "inputs"])
+@pytest.mark.parametrize(
+    ("submit_faults", "patience"),
+    [
+        (["monthly_limit"], 0),
+        (["queue_full_2025:30"], 0),
+        (["queue_full_2025:0.05", "queue_full_2025:0.05", "monthly_limit"], 60),
+        (["model_not_found"], 0),  # and it cannot be loaded: the error comes between two attempts
+    ],
+    ids=["at once", "for load", "after other attempts", "between two attempts"],
+)
+def test_a_new_submit_that_is_refused_leaves_the_request_that_was_paid(
+    dreambooth, task, hasty, submit_faults, patience, change
+):
+    service = dreambooth()
+    first = task.run()
+    task.clear()
+    service.script("submit", submit_faults)
+    service.script("model_reload", "model_not_found")
+    ended = task.run(**change, queue_timeout=patience, reload_model=True)
+    assert isinstance(ended.error, exceptions.DreamboothError)
+    task.clear()
+    second = task.run()
+    assert second.error is None
+    assert second.result["output"] == first.result["output"]
+    assert service.accepted() == 1
+    task.clear()
+    assert task.run(**change).result["request_id"] != first.result["request_id"]
+    assert service.accepted() == 2
+
+
+def test_a_retry_of_a_new_submit_that_was_refused_submits_it(dreambooth, task):
+    service = dreambooth()
+    first = task.run()
+    task.clear()
+    service.script("submit", "queue_full_2025:30")
+    error(task.run(force_new=True, queue_timeout=0), exceptions.DreamboothRateLimited)
+    assert task.run(force_new=True).result["request_id"] != first.result["request_id"]
+    assert service.accepted() == 2
+
+
 def test_pictures_of_which_some_can_be_used_are_not_paid_again_unasked(service_of, task):
     wire = service_of({"status": "success", "id": 5, "output": ["https://a.example/1.png", "javascript:x"]})
     for _ in range(2):  # of itself, and when it is cleared
@@ -313,6 +355,28 @@ def test_the_ways_out_of_the_unknown(dreambooth, task, change):
     assert len(service.submits) == 2
 
 
+def test_the_unknown_stays_so_if_a_new_submit_is_refused(dreambooth, task):
+    service = dreambooth()
+    service.script("submit", ["billed_then_drop", "monthly_limit"])
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    task.clear()
+    error(task.run(force_new=True), exceptions.DreamboothQuotaExceeded)
+    task.clear()
+    assert "Try 1 sent its submit" in error(task.run(), exceptions.DreamboothSubmitUnknown)
+    assert len(service.submits) == 2
+
+
+def test_a_refusal_after_an_attempt_of_which_nobody_knows(dreambooth, task, hasty):
+    """The user let it be repeated then; whether it is once more, is the user's word again."""
+    service = dreambooth()
+    service.script("submit", ["billed_then_drop", "monthly_limit"])
+    error(task.run(retry_unknown_submit=True), exceptions.DreamboothQuotaExceeded)
+    task.clear()
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    assert task.run(retry_unknown_submit=True).error is None
+    assert len(service.submits) == 3
+
+
 def test_killed_between_the_record_and_the_reply(dreambooth, task):
     """The record of a worker that died while it sent; from here on nobody can tell what happened."""
     service = dreambooth()
@@ -353,7 +417,7 @@ def test_a_record_of_another_release_is_left_alone(dreambooth, record):
     assert service.accepted() == 1
 
 
-def test_a_store_that_does_not_write(dreambooth, task_log):
+def test_a_store_that_does_not_write(dreambooth, task_log, caplog):
     """What was accepted is not lost with it: the id is in the log and in XCom, and no retry pays again."""
     service = dreambooth()
     task = History(WORKER)
@@ -367,8 +431,8 @@ def test_a_store_that_does_not_write(dreambooth, task_log):
     task.store = Full()
     first = task.run()
     assert first.error is None
-    assert f"Request {first.result['request_id']}: accepted" in (written := said(task_log))
-    assert "could not be kept" in written
+    assert f"Request {first.result['request_id']}: accepted" in said(task_log)
+    assert f"Request {first.result['request_id']} could not be kept" in caplog.text
     error(task.run(), exceptions.DreamboothSubmitUnknown)
     assert service.accepted() == 1
 
@@ -391,6 +455,63 @@ def test_a_store_that_failed_for_a_moment_learns_of_the_request_in_the_end(dream
     second = task.run()
     assert second.error is None
     assert second.result["output"] == first.result["output"]
+    assert service.accepted() == 1
+
+
+class Stubborn(StateStore):
+    """A store that takes no refusal, and removes nothing."""
+
+    def set(self, key, value):
+        if value["state"] == "refused":
+            raise OSError("no connection to the store")
+        super().set(key, value)
+
+    def delete(self, key):
+        raise OSError("no connection to the store")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "cls"),
+    [
+        ("submit", "monthly_limit", exceptions.DreamboothQuotaExceeded),
+        ("submit", "queue_full_2025:30", exceptions.DreamboothRateLimited),
+        ("submit", "job_failed", exceptions.DreamboothGenerationFailed),
+        ("fetch", "job_failed", exceptions.DreamboothGenerationFailed),
+    ],
+)
+def test_a_store_that_fails_hides_nothing_that_the_service_says(
+    dreambooth, task, caplog, endpoint, fault, cls
+):
+    service = dreambooth()
+    service.script(endpoint, fault)
+    task.store = Stubborn()
+    error(task.run(queue_timeout=0), cls)
+    assert "could not be removed from the task state store" in caplog.text
+    assert "OSError: no connection to the store" in caplog.text
+
+
+def test_a_store_that_takes_no_refusal_ends_no_wait_for_room(dreambooth, task, hasty, caplog):
+    """Were the task to start anew for the next attempt, it would not know that this one was refused."""
+    service = dreambooth()
+    service.script("submit", ["queue_full_2025:0.05"] * 2)
+    task.store = Stubborn()
+    assert task.run().error is None
+    assert (service.accepted(), len(service.submits)) == (1, 3)
+    assert "OSError: no connection to the store" in caplog.text
+
+
+def test_two_tries_at_the_same_time(dreambooth):
+    """Airflow gave up the first, which goes on all the same while it waits for room."""
+    service = dreambooth()
+    service.script("submit", "queue_full_2025:0.3")
+    task = History(WORKER)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(task.run)
+        while task.store.get(RECORD, {}).get("state") != "refused":
+            time.sleep(0.01)
+        second = task.run()
+    assert first.result().error is second.error is None
+    assert first.result().result["request_id"] == second.result["request_id"]
     assert service.accepted() == 1
 
 
