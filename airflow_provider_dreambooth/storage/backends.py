@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from airflow_provider_dreambooth.storage.uploads import PART, to_azure_in_blocks, to_s3
+from airflow_provider_dreambooth.storage.uploads import PART, send_to_s3, to_azure_in_blocks
 
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
@@ -79,7 +79,8 @@ class Backend:
         """
         match self.extra:
             case "s3":
-                self._put_s3(fs, local, path, content_type, stop)
+                with local.open("rb") as file:
+                    send_to_s3(fs, file, local.stat().st_size, path, content_type, stop)
             case "azure":
                 self._put_azure(fs, local, path, content_type)
             case _:
@@ -90,16 +91,6 @@ class Backend:
         # gcsfs does so if it is given headers, whatever its version; by itself it holds many parts in memory.
         options: dict[str, Any] = {"headers": {}} if self.extra == "gcs" else {"max_concurrency": 1}
         fs.get_file(path, str(local), **options)
-
-    @staticmethod
-    def _put_s3(fs: Any, local: Path, path: str, content_type: str, stop: Event) -> None:
-        from fsspec.asyn import sync
-
-        try:
-            with local.open("rb") as file:
-                sync(fs.loop, to_s3, fs, file, local.stat().st_size, path, content_type, stop)
-        except TimeoutError as error:  # fsspec's own, which hides what is said
-            raise TimeoutError(str(error.__cause__ or error)) from None
 
     @staticmethod
     def _put_azure(fs: Any, local: Path, path: str, content_type: str) -> None:

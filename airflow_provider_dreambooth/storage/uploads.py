@@ -14,6 +14,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable
+from concurrent.futures import wait
 from threading import Event
 from typing import Any, BinaryIO
 
@@ -29,6 +30,23 @@ _FAREWELL = 5.0
 """Seconds that a store may take to give an upload up."""
 _BLOCK = 4 << 20
 _TRIES = 3
+
+
+def send_to_s3(fs: Any, file: BinaryIO, size: int, path: str, content_type: str, stop: Event) -> None:
+    """
+    Do :func:`to_s3` from a thread; a signal that ends what the thread does ends the upload too.
+
+    :param stop: as there; set here if a signal comes.
+    """
+    call = asyncio.run_coroutine_threadsafe(to_s3(fs, file, size, path, content_type, stop), fs.loop)
+    try:
+        while not call.done():  # not for ever: a signal that comes just before Python blocks does not wake it
+            wait([call], timeout=_HEARTBEAT)
+    except BaseException:
+        stop.set()
+        wait([call], timeout=_HEARTBEAT + _FAREWELL)
+        raise
+    call.result()
 
 
 async def to_s3(fs: Any, file: BinaryIO, size: int, path: str, content_type: str, stop: Event) -> None:

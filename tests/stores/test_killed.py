@@ -32,10 +32,21 @@ print(json.dumps([item.to_dict() for item in report.failed]))
 """
 
 
-def start(bucket, place, links, **environ) -> subprocess.Popen[str]:
+MANIFEST_WRITER = """
+import logging, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow_provider_dreambooth.storage import write_manifest
+from tests.storage.test_manifest import saved
+folder = ObjectStoragePath(sys.argv[1], conn_id=sys.argv[2])
+write_manifest(folder, [saved("1", 0, prompt="x" * int(sys.argv[3]))], log=logging.getLogger())
+"""
+
+
+def start(bucket, place, links, script=WORKER, **environ) -> subprocess.Popen[str]:
     conn_id = bucket.conn_id if bucket.name != "file" else ""
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", WORKER, place, conn_id, *links],
+        [sys.executable, "-W", "ignore", "-c", script, place, conn_id, *links],
         cwd=ROOT,
         env=os.environ | environ,
         stdout=subprocess.PIPE,
@@ -94,6 +105,20 @@ def test_a_worker_that_is_told_to_end_gives_up_its_upload_and_no_other(s3, prefi
     left = s3.client.list_multipart_uploads(Bucket=BUCKET, Prefix=key)["Uploads"]
     assert [one["UploadId"] for one in left] == [of_another]
     assert s3.names(prefix) == []
+
+
+def test_a_worker_that_is_told_to_end_gives_up_its_manifest_too(s3, prefix, tmp_path):
+    s3.proxy.fault = sent = Fault(lambda r: "partNumber=2" in r.target, cut=MIDDLE, stall=True)
+    large = str(s3.large)
+    worker = start(s3, s3.uri(prefix), [large], MANIFEST_WRITER, TMPDIR=str(tmp_path), PYTHONPATH=str(ROOT))
+    try:
+        assert waited(sent.met)
+        worker.terminate()
+        worker.communicate(timeout=60)
+    finally:
+        kill(worker)
+    assert worker.returncode == 143
+    assert s3.unfinished(prefix) == s3.names(prefix) == []
 
 
 def test_a_worker_that_is_killed_while_it_writes_to_disk(all_buckets, prefix, save, host, png):
