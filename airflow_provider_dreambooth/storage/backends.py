@@ -47,10 +47,9 @@ class Backend:
     def prepare(self, fs: Any) -> None:
         """Set what can only be set for all of a file system's objects."""
         if self.extra == "azure":
-            # Azure's client would hold up to 64 MiB of an upload in memory, and half as much of a download.
+            # Azure's client would hold up to 32 MiB of a download in memory.
             with contextlib.suppress(AttributeError):
-                config = fs.service_client._config  # noqa: SLF001
-                config.max_single_put_size = config.max_single_get_size = PART
+                fs.service_client._config.max_single_get_size = PART  # noqa: SLF001 - no call takes it
 
     def probe(self, fs: Any, root: str) -> None:
         """
@@ -101,7 +100,7 @@ class Backend:
         if local.stat().st_size > PART:
             with local.open("rb") as file:
                 sync(fs.loop, to_azure_in_blocks, fs, file, path, settings)
-        else:  # in one request, see `prepare`
+        else:  # in one request: Azure's client cuts only what is larger
             options = {"max_concurrency": 1, "validate_content": True}
             fs.put_file(str(local), path, content_settings=settings, **options)
 

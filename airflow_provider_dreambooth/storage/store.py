@@ -118,7 +118,7 @@ class Store:
             found = self._fs.info(path)
         except FileNotFoundError:
             return None
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - every store has its own
             raise self._failed("look for", name, error) from None
         return int(found["size"] or 0) if found["type"] == "file" else None
 
@@ -128,7 +128,7 @@ class Store:
             found = self._fs.find(self._root, prefix=start, detail=True)
         except FileNotFoundError:
             return {}
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - every store has its own
             raise self._failed("look for", start, error) from None
         folder = self._root.strip("/") + "/"
         return {path.strip("/").removeprefix(folder): int(info["size"] or 0) for path, info in found.items()}
@@ -143,7 +143,7 @@ class Store:
             found = self._fs.ls(path, detail=False)
         except FileNotFoundError:
             return []
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - every store has its own
             raise self._failed("list", folder, error) from None
         return [f"{folder}/{posixpath.basename(one)}" for one in found]
 
@@ -163,7 +163,7 @@ class Store:
                 self._backend.get(self._fs, self._path(name), local)
             else:
                 self._fs.get_file(self._path(name), str(local))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - every store has its own
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 told = (
                     f"could not read {self.uri(name)}: the worker's temporary folder {local.parent} is full"
@@ -189,7 +189,7 @@ class Store:
                 self._backend.put(self._fs, local, path, content_type, stop or Event())
             else:
                 self._put_and_rename(local, path)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - every store has its own
             raise self._failed(f"write {size:,} bytes to", name, error) from None
 
     def delete(self, name: str) -> None:
@@ -202,7 +202,7 @@ class Store:
             self._fs.rm_file(self._path(name))
         except FileNotFoundError:
             return
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - every store has its own
             reason = str(self._failed("delete", name, error))
             raise StoreFailed(f"{reason}; it is older than what is saved now under the same name") from None
 

@@ -58,30 +58,29 @@ async def to_s3(fs: Any, file: BinaryIO, size: int, path: str, content_type: str
     :raises TimeoutError: if the store takes no more bytes; aiohttp would wait for ever.
     :raises InterruptedError: if it was stopped.
     """
+    ask = fs._call_s3  # noqa: SLF001 - with its retries; s3fs has no public coroutine for it
     bucket, key, _ = fs.split_path(path)
     place = {"Bucket": bucket, "Key": key}
     if size < 2 * PART:
         body = file.read()
-        call = fs._call_s3("put_object", **place, Body=body, ContentType=content_type)  # noqa: SLF001
-        await _within(call, len(body), stop)
+        await _within(ask("put_object", **place, Body=body, ContentType=content_type), len(body), stop)
         return
-    call = fs._call_s3("create_multipart_upload", **place, ContentType=content_type)  # noqa: SLF001
-    made = await _within(call, 0, stop)
+    made = await _within(ask("create_multipart_upload", **place, ContentType=content_type), 0, stop)
     place["UploadId"] = made["UploadId"]
     try:
         parts: list[dict[str, Any]] = []
         while body := file.read(PART):
             number = len(parts) + 1
-            call = fs._call_s3("upload_part", **place, PartNumber=number, Body=body)  # noqa: SLF001
+            call = ask("upload_part", **place, PartNumber=number, Body=body)
             answer = await _within(call, len(body), stop)
             # Not the checksums of the answer: S3 knows them, and takes them amiss where the upload was
             # created without naming their algorithm.
             parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-        call = fs._call_s3("complete_multipart_upload", **place, MultipartUpload={"Parts": parts})  # noqa: SLF001
+        call = ask("complete_multipart_upload", **place, MultipartUpload={"Parts": parts})
         await _within(call, 0, stop)
     except BaseException:
         with contextlib.suppress(Exception):  # this one alone: others may send the same object
-            await asyncio.wait_for(fs._call_s3("abort_multipart_upload", **place), _FAREWELL)  # noqa: SLF001
+            await asyncio.wait_for(ask("abort_multipart_upload", **place), _FAREWELL)
         raise
 
 
@@ -112,16 +111,17 @@ async def to_azure_in_blocks(fs: Any, file: BinaryIO, path: str, settings: Any) 
         ResourceNotFoundError,
     )
 
+    options = fs._timeout_kwargs  # noqa: SLF001 - the user's, which adlfs gives to each call
     container, name, _ = fs.split_path(path)
     async with fs.service_client.get_blob_client(container, name) as blob:
         for left in reversed(range(_TRIES)):
             try:
-                blocks = await _stage(blob, file, fs._timeout_kwargs)  # noqa: SLF001
+                blocks = await _stage(blob, file, options)
                 await blob.commit_block_list(
                     blocks,
                     content_settings=settings,
                     metadata={"is_directory": "false"},  # as adlfs has it
-                    **fs._timeout_kwargs,  # noqa: SLF001
+                    **options,
                 )
             except ResourceNotFoundError as error:
                 raise FileNotFoundError(f"there is no container {container!r}") from error
