@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,11 +28,12 @@ from airflow_provider_dreambooth.storage import (
 from airflow_provider_dreambooth.storage.decoding import require_pillow
 from airflow_provider_dreambooth.storage.destination import read_destination
 from airflow_provider_dreambooth.storage.errors import unsaved_error
+from airflow_provider_dreambooth.storage.flags import read_blocked
 from airflow_provider_dreambooth.storage.manifest import Holders
 from airflow_provider_dreambooth.storage.names import picture_names
 from airflow_provider_dreambooth.storage.passing import judge_links, link_entry
 from airflow_provider_dreambooth.storage.provenance import day_of, provenance_of
-from airflow_provider_dreambooth.storage.saving import Verification
+from airflow_provider_dreambooth.storage.saving import MAX_BYTES, Verification
 from airflow_provider_dreambooth.waiting import (
     DEFAULT_TIMEOUT,
     begin,
@@ -107,7 +107,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         blocked_sha256: str | Sequence[str] = (),
         contact_sheet: bool = False,
         include_prompt: bool = False,
-        max_bytes: int = 64 * 1024 * 1024,
+        max_bytes: int = MAX_BYTES,
         max_parallel: int = 4,
         link_patience: float = 60.0,
         allow_private_links: bool | None = None,
@@ -125,8 +125,7 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.name = name
         self.overwrite = overwrite
         self.verify = verify
-        listed = [blocked_sha256] if isinstance(blocked_sha256, str) else blocked_sha256
-        self.blocked_sha256 = tuple(str(each).lower() for each in listed)
+        self.blocked_sha256 = read_blocked(blocked_sha256)
         self.contact_sheet = contact_sheet
         self.include_prompt = include_prompt
         self.max_bytes = max_bytes
@@ -138,10 +137,6 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.timeout = seconds(timeout)
         if verify not in ("structure", "decode"):
             raise ValueError(f"verify is {verify!r}; give 'structure' or 'decode'")
-        if wrong := [each for each in self.blocked_sha256 if not re.fullmatch("[0-9a-f]{64}", each)]:
-            raise ValueError(
-                f"blocked_sha256 holds {wrong[0]!r}; give the 64 hexadecimal digits of a SHA-256"
-            )
         self._saved: Sequence[SavedPicture] = ()
         check_at_least(
             max_bytes=(max_bytes, 1),
@@ -173,12 +168,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
         return self._keep(context, resume(context, event, asked, self.dreambooth_conn_id), asked)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Tell OpenLineage which links became which objects."""
+        """Tell OpenLineage which links became which objects, also if others failed."""
         return openlineage(self._saved)
 
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Tell OpenLineage of those that were saved before others failed."""
-        return openlineage(self._saved)
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def _asked(self) -> RequestList:
         if (self.request_id is None) == (self.results is None):
@@ -195,17 +188,15 @@ class DreamboothSaveImagesOperator(BaseOperator):
         return asked
 
     def _folder(self) -> ObjectStoragePath | None:
-        if self.destination is None:
-            if self.contact_sheet or self.verify == "decode":
-                what = "contact_sheet" if self.contact_sheet else "verify='decode'"
+        if self.contact_sheet or self.verify == "decode":
+            what = "contact_sheet=True" if self.contact_sheet else "verify='decode'"
+            if self.destination is None:
                 raise DreamboothInputError(
                     f"{what} needs a destination: without one, links are kept. Nothing was sent."
                 )
+            require_pillow(what)
+        if self.destination is None:
             return None
-        if self.contact_sheet:
-            require_pillow("contact_sheet=True")
-        if self.verify == "decode":
-            require_pillow("verify='decode'")
         try:
             picture_names([Picture("1", 0, "")], self.name, date="2026-01-01")
             return read_destination(self.destination, self.storage_conn_id)
@@ -259,9 +250,6 @@ class DreamboothSaveImagesOperator(BaseOperator):
             kept = f" {_LINKS_KEPT}" if ready else ""
             raise DreamboothSaveError(f"{error}. Nothing was downloaded.{kept}") from None
 
-    def _date(self, context: Context) -> str:
-        return day_of(context["dag_run"]) if "{date}" in self.name else ""
-
     def _save(
         self,
         context: Context,
@@ -272,15 +260,16 @@ class DreamboothSaveImagesOperator(BaseOperator):
         allow_private: bool,
     ) -> tuple[list[str], list[PictureFailure], DreamboothSaveError | None]:
         holders = self._check(folder, ready=True)
+        date = day_of(context["dag_run"]) if "{date}" in self.name else ""
         try:
-            picture_names(pictures, self.name, date=self._date(context))
+            picture_names(pictures, self.name, date=date)
         except ValueError as error:
             raise DreamboothInputError(f"{error}. Nothing was downloaded. {_LINKS_KEPT}") from None
         report = save_pictures(
             pictures,
             folder,
             name=self.name,
-            date=self._date(context),
+            date=date,
             overwrite=self.overwrite,
             verify=self.verify,
             blocked_sha256=self.blocked_sha256,
@@ -295,11 +284,10 @@ class DreamboothSaveImagesOperator(BaseOperator):
             log=self.log,
         )
         self._saved = report.saved
-        manifest = [saved.to_dict() for saved in report.saved]
-        context["ti"].xcom_push(key=MANIFEST_KEY, value=manifest)
+        context["ti"].xcom_push(key=MANIFEST_KEY, value=[saved.to_dict() for saved in report.saved])
         no_manifest = None
         try:
-            if manifest:
+            if report.saved:
                 uri = write_manifest(
                     folder,
                     report.saved,

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -17,11 +18,24 @@ _MOST_OTHERS = 10
 """A thousand copies would name each other a million times."""
 
 
+def read_blocked(blocked_sha256: str | Iterable[str]) -> tuple[str, ...]:
+    """
+    Read what a DAG's author lists, in lower case.
+
+    :raises ValueError: if something in it is no SHA-256.
+    """
+    listed = [blocked_sha256] if isinstance(blocked_sha256, str) else blocked_sha256
+    found = tuple(str(each).lower() for each in listed)
+    if wrong := [each for each in found if not re.fullmatch("[0-9a-f]{64}", each)]:
+        raise ValueError(f"blocked_sha256 holds {wrong[0]!r}; give the 64 hexadecimal digits of a SHA-256")
+    return found
+
+
 def compared(saved: Sequence[SavedPicture], blocked_sha256: Collection[str]) -> list[SavedPicture]:
     """
     Note which pictures have the same bytes, and which are known placeholders.
 
-    :param blocked_sha256: of pictures that the service gives instead of one it holds back, in lower case.
+    :param blocked_sha256: from :func:`read_blocked`: what the service gives instead of a picture.
     """
     alike: dict[str, list[SavedPicture]] = defaultdict(list)
     for picture in dict.fromkeys(saved):
