@@ -23,7 +23,7 @@ from airflow_provider_dreambooth.storage.store import Store
 _TOGETHER = 4
 """Characters at their end in which names that are listed together may differ: a hundred ids, about."""
 _LEAST = 4
-"""Characters that names have in common which are listed together: more than that may be in the folder."""
+"""Characters that such names have in common at least: with fewer, the whole folder might be listed."""
 _KEEP_BOTH = "a name such as {request_id}-{index} keeps both"
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which picture links may be opened, and the session that opens them.
+Which picture links may be opened or passed on.
 
 A link comes from a reply, so whoever can forge a reply chooses where the worker connects to. Links are
 therefore judged twice: as text (:func:`check_link`), and by the address at the other end of the socket once
-it is connected, before anything is sent. The second look is what a name that resolves to a private address,
-or to another one each time, does not get around. Behind a proxy the proxy decides what is reachable.
+it is connected (:func:`check_address`), before anything is sent. The second look is what a name that resolves
+to a private address, or to another one each time, does not get around. Behind a proxy the proxy decides what
+is reachable.
 """
 
 from __future__ import annotations

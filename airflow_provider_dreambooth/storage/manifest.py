@@ -38,7 +38,9 @@ VERSION = 1
 MANIFEST = "manifest.json"
 PARTS = ".manifest"
 MAX_BYTES = 256 << 20
+"""Of a manifest, a part or a page: larger ones are refused, as all of it is held in memory."""
 _ROUNDS = 30
+"""Merges after which a task leaves it to those that still add; each of them merges too."""
 _LONGEST_PAUSE = 2.0
 """Seconds between two rounds, at most."""
 

@@ -73,7 +73,7 @@ def picture_names(pictures: Sequence[Nameable], pattern: str, *, date: str = "")
             raise ValueError(
                 f"name pattern {pattern!r} gives {name!r} to two pictures: index {other.index} of request "
                 f"{other.request_id} and index {picture.index} of request {picture.request_id}; "
-                "have {request_id} and {index} in it"
+                "a name such as {request_id}-{index} keeps them apart"
             )
     return names
 

@@ -44,7 +44,7 @@ def test_names(pattern, names):
         (" ", "empty"),
         (
             "{index}",
-            "to two pictures: index 0 of request 12 and index 0 of request a-b; have {request_id} and",
+            "to two pictures: index 0 of request 12 and index 0 of request a-b; a name such as",
         ),
         ("same", "to two pictures"),
         (
