@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_dreambooth.api.exchange import text_without_key
 from airflow_provider_dreambooth.api.generation import Generation
 from airflow_provider_dreambooth.api.replies import Pending, Ready, Unavailable
 from airflow_provider_dreambooth.api.submitting import GivenUp
@@ -41,11 +42,12 @@ HOW_TO_FIND = (
 )
 
 
-def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str) -> DreamboothError:
+def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str, api_key: str) -> DreamboothError:
     """
     Make the exception for a submit that is not repeated.
 
     :param generation: what was submitted.
+    :param api_key: not shown, also if it was put into a parameter by mistake.
     """
     outcome = given_up.outcome
     if isinstance(outcome, Ready):  # nothing but these links leads to what was paid for
@@ -55,10 +57,9 @@ def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str) -> 
         said = f"the service accepted it, but its reply gives no request id: {outcome.message}".rstrip(": ")
     else:
         said = f"{outcome.kind.replace('_', ' ')}: {outcome.message.rstrip('.')}"
-    begin = (
-        f"The submit of {generation.kind.name} with model {generation.model_id!r} on connection {conn_id!r}"
-    )
-    track_id = generation.track_id
+    model_id = text_without_key(generation.model_id, api_key)
+    begin = f"The submit of {generation.kind.name} with model {model_id!r} on connection {conn_id!r}"
+    track_id = text_without_key(str(generation.track_id or ""), api_key)
     billed = "Nothing was billed"
     if given_up.doubt:
         billed += f" for this attempt; an earlier one may have been{_to_find(track_id)}"

@@ -129,6 +129,11 @@ def without_key(body: bytes, api_key: str) -> bytes:
     return re.sub(_spellings(api_key), b"***", body)
 
 
+def text_without_key(text: str, api_key: str) -> str:
+    """Blank the key in a text, such as a parameter into which it was put by mistake."""
+    return without_key(text.encode("utf-8", "replace"), api_key).decode()
+
+
 @lru_cache(maxsize=8)
 def _spellings(api_key: str) -> re.Pattern[bytes]:
     """Match the key as it is, and as any JSON string may escape it."""

@@ -13,7 +13,7 @@ import aiohttp
 
 from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
-from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
+from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, text_without_key
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
 from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, user_agent
 
@@ -101,8 +101,8 @@ class AsyncClient:
                 return f"the exchange with {place} failed: {self._cause(error)}"
 
     def _cause(self, error: Exception) -> str:
-        text = without_key(f"{type(error).__name__}: {error}".encode(), self.config.api_key)
-        return wording.one_line(text.decode(), 150)
+        text = text_without_key(f"{type(error).__name__}: {error}", self.config.api_key)
+        return wording.one_line(text, 150)
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:

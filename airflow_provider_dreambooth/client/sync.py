@@ -15,7 +15,7 @@ import urllib3
 from airflow_provider_dreambooth.api import wording
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.endpoints import FETCHES, Call
-from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, without_key
+from airflow_provider_dreambooth.api.exchange import Answer, RawReply, exchange, text_without_key
 from airflow_provider_dreambooth.api.replies import Outcome, Refused, Unavailable
 from airflow_provider_dreambooth.client.bounded import BoundedAdapter, Deadline, at_most
 from airflow_provider_dreambooth.client.config import ClientConfig, pace_of, user_agent
@@ -179,8 +179,8 @@ class Client:
             deeper := getattr(error, "reason", None) or error.__cause__ or error.__context__
         ) and isinstance(deeper, BaseException):
             error = deeper
-        text = without_key(f"{type(error).__name__}: {error}".encode(), self.config.api_key)
-        return wording.one_line(text.decode(), 150)
+        text = text_without_key(f"{type(error).__name__}: {error}", self.config.api_key)
+        return wording.one_line(text, 150)
 
 
 def look(batch: Batch, fetch: Callable[[str], Outcome], *, most: int, until: float = float("inf")) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from airflow_provider_dreambooth.api.exchange import text_without_key
 from airflow_provider_dreambooth.api.generation import (
     IMAGE_TO_IMAGE,
     INPAINT,
@@ -22,11 +23,17 @@ from airflow_provider_dreambooth.api.submitting import (
     Accepted,
     Again,
     Attempts,
+    GivenUp,
     SubmitPolicy,
     read_reload,
     read_submit,
 )
-from airflow_provider_dreambooth.exceptions import DreamboothInputError, RequestFailure, error_for
+from airflow_provider_dreambooth.exceptions import (
+    DreamboothError,
+    DreamboothInputError,
+    RequestFailure,
+    error_for,
+)
 from airflow_provider_dreambooth.hooks.session import SessionHook
 from airflow_provider_dreambooth.results import submitted
 from airflow_provider_dreambooth.submit_errors import submit_error
@@ -93,7 +100,8 @@ class GeneratingHook(SessionHook):
             raise DreamboothInputError(f"{error}. Nothing was sent.") from None
         if isinstance(reply, str):
             return reply
-        found = RequestFailure(f"model_reload of {model_id}", reply.kind, reply.message)
+        shown = text_without_key(model_id, self.get_conn().config.api_key)
+        found = RequestFailure(f"model_reload of {shown}", reply.kind, reply.message)
         raise error_for([found], conn_id=self.dreambooth_conn_id, total=1)
 
     def submit_once(self, generation: Generation) -> Accepted | Outcome:
@@ -101,6 +109,11 @@ class GeneratingHook(SessionHook):
         return self._with_fresh_key(
             lambda client: read_submit(client.submit(generation.call(client.config.api_version)))
         )
+
+    def submit_error(self, given_up: GivenUp, generation: Generation) -> DreamboothError:
+        """Make the exception for a submit that is not repeated; it shows the API key nowhere."""
+        api_key = self.get_conn().config.api_key
+        return submit_error(given_up, generation, conn_id=self.dreambooth_conn_id, api_key=api_key)
 
     def _generate(self, kind: Kind, parameters: Mapping[str, Any], policy: SubmitPolicy) -> dict[str, Any]:
         given = dict(parameters)
@@ -124,4 +137,4 @@ class GeneratingHook(SessionHook):
                         self.reload_model(generation.model_id)
                     time.sleep(verdict.seconds)
                 case _:
-                    raise submit_error(verdict, generation, conn_id=self.dreambooth_conn_id)
+                    raise self.submit_error(verdict, generation)

@@ -19,7 +19,7 @@ from airflow_provider_dreambooth.api.submitting import Accepted, Again, Attempts
 from airflow_provider_dreambooth.exceptions import DreamboothConnectionError, RequestFailure, error_for
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.operators.remembered import Earlier, Remembered
-from airflow_provider_dreambooth.submit_errors import submit_error, unknown
+from airflow_provider_dreambooth.submit_errors import unknown
 
 SHORT = 5.0
 """Seconds that a worker sleeps through; for longer ones a task gives its slot back."""
@@ -139,7 +139,7 @@ class Submitter:
                 if not isinstance(verdict, Again):
                     if not attempts.unknown:
                         memory.forget()
-                    raise submit_error(verdict, self.generation, conn_id=self.conn_id)
+                    raise hook.submit_error(verdict, self.generation)
                 kept = memory.refused(self.generation, attempts)
                 self.task.log.info("Submitting again in %.0f seconds: %s", verdict.seconds, verdict.why)
                 if verdict.reload:

@@ -219,6 +219,29 @@ def test_a_refusal_after_an_unknown_attempt_does_not_say_that_nothing_was_billed
     assert service.accepted() == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "cls"),
+    [
+        ("model_not_found", exceptions.DreamboothRequestRefused),
+        ("queue_full_2025:30", exceptions.DreamboothRateLimited),
+        ("job_failed", exceptions.DreamboothGenerationFailed),
+        ("billed_then_drop", exceptions.DreamboothSubmitUnknown),
+    ],
+)
+@pytest.mark.parametrize("place", ["model_id", "prompt", "track_id"])
+def test_a_key_put_into_a_parameter_by_mistake_is_in_no_error(connect, service, place, fault, cls):
+    service.script("submit", fault)
+    error = failing(cls, lambda: connect().text_to_image(**{**FOX, place: KEY}))
+    assert ("***" in str(error)) == (
+        place == "model_id" or (place == "track_id" and fault == "billed_then_drop")
+    )
+
+
+def test_a_key_put_in_place_of_a_model_to_reload_is_in_no_error(connect, service):
+    error = failing(exceptions.DreamboothRequestRefused, lambda: connect().reload_model(KEY))
+    assert "model_reload of ***" in str(error)
+
+
 def test_pictures_without_an_id_are_not_lost(monkeypatch):
     body = json.dumps({"status": "success", "output": ["https://a.example/paid.png"]}).encode()
     with Wire(lambda connection: (wire.read(connection), connection.sendall(reply(body)))) as wire:

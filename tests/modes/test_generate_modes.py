@@ -26,6 +26,13 @@ def failed(ended, cls):
     return str(ended.error)
 
 
+def test_a_key_put_into_a_parameter_by_mistake_is_in_no_error(dreambooth, mode):
+    service = dreambooth()
+    service.script("submit", "model_not_found")
+    ended = run_task(generate(mode, model_id=KEY), state_store=mode.store)
+    assert "with model '***' on connection" in failed(ended, exceptions.DreamboothRequestRefused)
+
+
 # -- to its end
 
 
