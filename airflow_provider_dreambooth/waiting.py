@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
 from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
@@ -34,11 +35,13 @@ def check_at_least(**limits: tuple[Any, float]) -> None:
     """
     Check numbers that a DAG's author gives: each name with its value and the least that is accepted.
 
+    Infinity is refused: it is no JSON, so a trigger could not carry it, and would say so after the submit.
+
     :raises ValueError: naming the parameter.
     """
     for name, (value, least) in limits.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-            raise ValueError(f"{name} is {value!r}; give a number from {least:g} on")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < inf:
+            raise ValueError(f"{name} is {value!r}; give a finite number from {least:g} on")
 
 
 def seconds(value: float | timedelta) -> float:

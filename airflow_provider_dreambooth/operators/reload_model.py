@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
+from airflow_provider_dreambooth.api import parameters
 from airflow_provider_dreambooth.api.submitting import RELOAD_SECONDS
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.waiting import check_at_least
@@ -47,9 +48,9 @@ class DreamboothReloadModelOperator(BaseOperator):
         check_at_least(reload_seconds=(reload_seconds, 0))
         self.model_id = model_id
         self.dreambooth_conn_id = dreambooth_conn_id
-        self.wait_for_completion = wait_for_completion
+        self.wait_for_completion = parameters.switch("wait_for_completion", wait_for_completion)
         self.reload_seconds = reload_seconds
-        self.deferrable = deferrable
+        self.deferrable = parameters.switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> str:
         """Ask for it; then let time pass in the chosen way."""

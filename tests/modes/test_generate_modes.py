@@ -428,6 +428,14 @@ def test_a_model_that_is_none_is_not_waited_for(dreambooth, mode):
     assert "model_reload of no-such" in failed(ended, exceptions.DreamboothRequestRefused)
 
 
+@pytest.mark.parametrize("name", ["wait_for_completion", "deferrable"])
+def test_a_switch_of_the_reload_is_a_yes_or_no_by_its_words(name):
+    reload = operators.DreamboothReloadModelOperator
+    assert getattr(reload(task_id="wait", model_id="sleepy", **{name: "no"}), name) is False
+    with pytest.raises(ValueError, match=f"^{name} is "):
+        reload(task_id="wait", model_id="sleepy", **{name: "{{ params.x }}"})
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_reload_a_model(dreambooth, mode, wait):
     service = dreambooth(sleeping_models=("sleepy",), reload_time=0.2)
