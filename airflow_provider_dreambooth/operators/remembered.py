@@ -70,7 +70,7 @@ class Remembered:
     def read(self) -> Earlier | None:
         """Give what an earlier try left; None if there is nothing that this release understands."""
         found = self._found()
-        if _is_refused(found) and found["try_number"] != self._ti.try_number:
+        if _is_refused(found) and found.get("try_number") != self._ti.try_number:
             found = found.get("former")
         if not isinstance(found, Mapping) or found.get("version") != VERSION:
             return None

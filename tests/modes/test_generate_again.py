@@ -408,7 +408,9 @@ def test_the_record_holds_neither_key_nor_prompt_and_is_small(dreambooth, task):
     assert len(record) < 4000
 
 
-@pytest.mark.parametrize("record", [None, [], "text", {}, {"version": 2}, {"version": "1"}])
+@pytest.mark.parametrize(
+    "record", [None, [], "text", {}, {"version": 2}, {"version": "1"}, {"version": 2, "state": "refused"}]
+)
 def test_a_record_of_another_release_is_left_alone(dreambooth, record):
     service = dreambooth()
     task = History(WORKER)
