@@ -10,7 +10,7 @@ from airflow_provider_dreambooth.api import submitting as core
 from airflow_provider_dreambooth.operators import submitting
 from airflow_provider_dreambooth.sandbox import Sandbox
 from tests.client.wire import Wire, reply
-from tests.modes.generating import KEY, MODES, Mode
+from tests.modes.generating import KEY, MODES, History, Mode
 
 
 @pytest.fixture
@@ -66,3 +66,8 @@ def mode(request) -> Mode:
 def remembering(request) -> Mode:
     """Give the modes of an Airflow with a task state store."""
     return request.param
+
+
+@pytest.fixture
+def task(remembering) -> History:
+    return History(remembering)

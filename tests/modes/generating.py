@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_dreambooth.operators import dreambooth as operators
 from tests.client.wire import Wire
+from tests.modes.task_runner import Ended, StateStore, run_task
 
 KEY = "canary-KEY-0123456789"
 LINK = "https://pictures.example/a.png"
@@ -53,3 +54,37 @@ def generate(mode: Mode, kind: str = "text", **options: Any) -> Callable[[], Any
 def submits_of(wire: Wire) -> int:
     """Count what such a server was sent that may bill."""
     return sum(b"/fetch HTTP" not in request for request in wire.received)
+
+
+class History:
+    """One task instance over its tries, retries and clears; the store outlives them all, XCom does not."""
+
+    def __init__(self, mode: Any) -> None:
+        self.mode = mode
+        self.store = StateStore()
+        self.tries = self.max_tries = 0
+
+    def run(self, **options: Any) -> Ended:
+        """Make the next try, of itself."""
+        self.tries += 1
+        return run_task(
+            generate(self.mode, **options),
+            state_store=self.store,
+            try_number=self.tries,
+            max_tries=self.max_tries,
+        )
+
+    def clear(self) -> None:
+        """Let the next try be one after a clear: Airflow then raises the number of tries allowed."""
+        self.max_tries = self.tries
+
+
+def error(ended: Ended, cls: type[BaseException]) -> str:
+    assert type(ended.error) is cls, ended.error
+    return str(ended.error)
+
+
+def said(task_log) -> str:
+    written = task_log()
+    assert KEY not in written
+    return written
