@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, conf
 
+from airflow_provider_dreambooth.api import parameters
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import RequestList
@@ -123,16 +124,19 @@ class DreamboothSaveImagesOperator(BaseOperator):
         self.storage_conn_id = storage_conn_id
         self.dreambooth_conn_id = dreambooth_conn_id
         self.name = name
-        self.overwrite = overwrite
+        self.overwrite = parameters.switch("overwrite", overwrite)
         self.verify = verify
         self.blocked_sha256 = read_blocked(blocked_sha256)
-        self.contact_sheet = contact_sheet
-        self.include_prompt = include_prompt
+        self.contact_sheet = parameters.switch("contact_sheet", contact_sheet)
+        self.include_prompt = parameters.switch("include_prompt", include_prompt)
         self.max_bytes = max_bytes
         self.max_parallel = max_parallel
         self.link_patience = link_patience
-        self.allow_private_links = allow_private_links
-        self.deferrable = deferrable
+        private = allow_private_links
+        self.allow_private_links = (
+            private if private is None else parameters.switch("allow_private_links", private)
+        )
+        self.deferrable = parameters.switch("deferrable", deferrable)
         self.poke_interval = seconds(poke_interval)
         self.timeout = seconds(timeout)
         if verify not in ("structure", "decode"):

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_dreambooth.api import parameters
 from airflow_provider_dreambooth.api.batch import Batch
 from airflow_provider_dreambooth.api.packing import pack, unpack
 from airflow_provider_dreambooth.api.polling import PollPolicy
@@ -80,8 +81,8 @@ class DreamboothFetchSensor(BaseSensorOperator):
         )
         self.request_id = request_id
         self.dreambooth_conn_id = dreambooth_conn_id
-        self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
+        self.deferrable = parameters.switch("deferrable", deferrable)
+        self.end_from_trigger = parameters.switch("end_from_trigger", end_from_trigger)
         self.not_found_grace = not_found_grace
         self.max_consecutive_failures = max_consecutive_failures
 

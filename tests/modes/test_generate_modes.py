@@ -239,15 +239,6 @@ def test_a_success_without_all_its_links_is_final_where_a_retry_would_pay_again(
     assert "DreamboothFetchSensor(request_id='5')" in failed(ended, exceptions.DreamboothJobFailed)
 
 
-@pytest.mark.parametrize(
-    "name", ["retry_unknown_submit", "wait_for_completion", "deferrable", "reload_model", "fail_on_nsfw"]
-)
-def test_a_switch_is_a_yes_or_no_by_its_words(name):
-    assert getattr(generate(MODES["worker"], **{name: "no"})(), name) is False
-    with pytest.raises(ValueError, match=f"^{name} is "):
-        generate(MODES["worker"], **{name: "{{ params.x }}"})()
-
-
 # -- a full queue
 
 
@@ -426,14 +417,6 @@ def test_a_model_that_is_none_is_not_waited_for(dreambooth, mode):
     dreambooth()
     ended = run_task(generate(mode, model_id="no-such", reload_model=True), state_store=mode.store)
     assert "model_reload of no-such" in failed(ended, exceptions.DreamboothRequestRefused)
-
-
-@pytest.mark.parametrize("name", ["wait_for_completion", "deferrable"])
-def test_a_switch_of_the_reload_is_a_yes_or_no_by_its_words(name):
-    reload = operators.DreamboothReloadModelOperator
-    assert getattr(reload(task_id="wait", model_id="sleepy", **{name: "no"}), name) is False
-    with pytest.raises(ValueError, match=f"^{name} is "):
-        reload(task_id="wait", model_id="sleepy", **{name: "{{ params.x }}"})
 
 
 @pytest.mark.parametrize("wait", [True, False])
