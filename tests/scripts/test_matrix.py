@@ -39,6 +39,8 @@ def test_the_page_tells_the_jobs():
         few = ", ".join(python for python, short in runs if short)
         day = "the lowest that the package accepts" if job.lowest else job.day
         assert told[job.name] == (job.airflow, day, full, few)
+    first, *_, last = [job.name for job in matrix.JOBS if job.system]
+    assert f"On {first} to {last}, tests with a whole Airflow of real processes are among them" in PAGE
 
 
 def test_what_the_tests_import_is_copied_with_them():

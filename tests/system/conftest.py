@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_dreambooth.sandbox import Sandbox
 from scripts.local_airflow import LocalAirflow
+from tests.system.until import until
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
@@ -27,6 +28,22 @@ class System:
     sandbox: Sandbox
     key: str
     refused_key: str
+
+    def wait_until_deferred(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> None:
+        """
+        Wait until a task in its first try is deferred, and the scheduler has taken note.
+
+        On a busy machine Airflow 3 hears late that the first part of a task has ended. If the task is due
+        again by then, it takes that end for one of the second part, too early, and fails the task.
+        """
+        task = task_id if map_index < 0 else f"{task_id}[{map_index}]"
+        self.airflow.api.wait_for_task(dag_id, run_id, task, "deferred")
+        key = (
+            f"dag_id={dag_id!r}, task_id={task_id!r}, run_id={run_id!r}, try_number=1, map_index={map_index}"
+        )
+        told = f"Received executor event with state success for task instance TaskInstanceKey({key})"
+        log = self.airflow.processes.log("scheduler")
+        until(lambda: told in log.read_text())
 
 
 @pytest.fixture(scope="session")

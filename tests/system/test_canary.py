@@ -32,7 +32,7 @@ def traces(system, tmp_path_factory) -> dict[str, bytes]:
     generated = api.trigger(
         "example_dreambooth_gallery", {"pictures": pictures, "destination": destination.as_uri()}
     )
-    api.wait_for_task("example_dreambooth_save", saved, "wait_for_pictures", "deferred")
+    system.wait_until_deferred("example_dreambooth_save", saved, "wait_for_pictures")
     trigger_rows = stored_triggers(system)
     assert trigger_rows
     sandbox.finish(waiting)

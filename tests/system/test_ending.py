@@ -7,7 +7,13 @@ from math import inf
 
 import pytest
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+from tests.airflow_versions import needs_airflow
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(400),
+    needs_airflow(3, 3, "before that a worker ends them"),
+]
 
 ON_WORKER = "Worker startup parse complete"
 
@@ -18,8 +24,8 @@ def test_a_task_ends_in_the_triggerer_where_nothing_is_lost_by_it(system):
     ids = {name: sandbox.add(prompt=name, ready_in=inf) for name in names}
     mapped = [ids["one"], ids["two"]]
     run = api.trigger("ending", {"ids": mapped, "with_outlets": ids["with_outlets"]})
-    for task in ("wait[0]", "wait[1]", "with_outlets"):
-        api.wait_for_task("ending", run, task, "deferred")
+    for task, map_index in (("wait", 0), ("wait", 1), ("with_outlets", -1)):
+        system.wait_until_deferred("ending", run, task, map_index)
     for request_id in ids.values():
         sandbox.finish(request_id)
     assert api.wait_for_run("ending", run) == "success"

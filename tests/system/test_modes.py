@@ -5,7 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+from tests.airflow_versions import needs_airflow
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(400),
+    needs_airflow(3, 3, "before that reschedule mode asks for everything anew"),
+]
 
 REPLIES = {"ready": (), "later": ("processing", "http_500", "processing"), "new": ("not_found", "processing")}
 

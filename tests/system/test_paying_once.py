@@ -11,9 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.system.test_restart import until
+from tests.airflow_versions import needs_airflow
+from tests.system.until import until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(400),
+    needs_airflow(3, 3, "before that nothing is remembered of a submit"),
+]
 
 
 @dataclass(frozen=True)

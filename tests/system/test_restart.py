@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_provider_dreambooth.exceptions import DreamboothTimeout
+from tests.system.until import until
 
 HURRIED = 16  # seconds, in dags/waiting.py
 
@@ -68,13 +69,6 @@ def waits(system) -> dict[str, Wait]:
         result = api.xcom(dag, runs[name], "wait")
         ended[name] = Wait(ids[name], task["try_number"], task["state"], result, log)
     return ended
-
-
-def until(done, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_the_wait_goes_on(waits):
