@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from airflow_provider_dreambooth.api.exchange import text_without_key
 from airflow_provider_dreambooth.api.generation import Generation
-from airflow_provider_dreambooth.api.replies import Pending, Ready, Unavailable
+from airflow_provider_dreambooth.api.replies import Failed, Pending, Ready, Unavailable
 from airflow_provider_dreambooth.api.submitting import GivenUp
 from airflow_provider_dreambooth.exceptions import (
     DreamboothError,
@@ -50,7 +50,8 @@ def submit_error(given_up: GivenUp, generation: Generation, *, conn_id: str, api
     :param api_key: not shown, also if it was put into a parameter by mistake.
     """
     outcome = given_up.outcome
-    if isinstance(outcome, Ready):  # nothing but these links leads to what was paid for
+    if isinstance(outcome, Ready) or (isinstance(outcome, Failed) and outcome.output):
+        # Nothing but these links leads to what was paid for.
         links = " ".join(outcome.output[:4])
         said = f"the service did it, but its reply names no request id. Its pictures: {links}"
     elif isinstance(outcome, Pending):

@@ -76,6 +76,7 @@ class Unavailable:
     No usable answer this time: asking again makes sense. ``retry_after`` is in seconds.
 
     ``sent``: the request may have reached the service. Only for ``network`` can it be false.
+    ``request_id``: of a submit's reply, the request that it names all the same.
     """
 
     kind: Literal["rate_limited", "queue_full", "server_error", "unreadable", "network"]
@@ -83,6 +84,7 @@ class Unavailable:
     http_status: int | None = None
     retry_after: float | None = None
     sent: bool = True
+    request_id: str | None = None
 
     @property
     def for_load(self) -> bool:

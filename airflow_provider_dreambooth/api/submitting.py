@@ -3,7 +3,7 @@
 
 A submit is billed, and the service has no key by which it would know a repetition. So it is repeated only
 if it certainly was not accepted: it did not reach the service, or the service refused it for load. Whatever
-else went wrong is *unknown*: that is the user's to decide.
+else went wrong is *unknown*: that is the user's to decide, unless it certainly was accepted.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def _naming(request_id: str | None, outcome: Outcome) -> Outcome:
     """Have the message name the request: it may have been billed, and by its id it can be fetched."""
     if request_id is None or isinstance(outcome, Ready):
         return outcome
-    return replace(outcome, message=f"request {request_id}: {outcome.message}")
+    named = replace(outcome, message=f"request {request_id}: {outcome.message}")
+    return replace(named, request_id=request_id) if isinstance(named, Unavailable) else named
 
 
 def read_reload(answer: Answer | Refused | Unavailable) -> str | Failed | Refused | Unavailable:
@@ -164,7 +165,7 @@ class SubmitPolicy:
     How far a user lets a submit be repeated.
 
     :param queue_timeout: seconds from the first attempt for which a refusal for load is waited out.
-    :param retry_unknown: repeat also what may have been accepted; it may be billed twice.
+    :param retry_unknown: repeat also what may have been accepted, or not; it may be billed twice.
     :param reload_model: have a model loaded that the service does not find.
     :param reload_seconds: how long loading is taken to last.
     """
@@ -249,11 +250,19 @@ class Attempts:
                     return GivenUp("unreached", outcome)
                 return Again(2.0**self.unreached, outcome.message)
             case Ready() | Pending() | Failed() | Unavailable():
-                self.unknown += 1
-                if not policy.retry_unknown or self.unknown >= _ATTEMPTS:
-                    return GivenUp("unknown", outcome)
-                # The service takes an identical request within 30 seconds for spam.
-                return Again(_LOAD_DELAY * self._spread(self.unknown), "it is not known what became of it")
+                return self._repeat_unknown(outcome, policy)
+
+    def _repeat_unknown(
+        self, outcome: Ready | Pending | Failed | Unavailable, policy: SubmitPolicy
+    ) -> Again | GivenUp:
+        """Go by the user's word; but what the service says that it took, or has named, is never repeated."""
+        self.unknown += 1
+        asked = policy.retry_unknown and self.unknown < _ATTEMPTS
+        if asked and isinstance(outcome, Unavailable) and outcome.request_id is None:
+            # The service takes an identical request within 30 seconds for spam.
+            seconds = _LOAD_DELAY * self._spread(self.unknown)
+            return Again(seconds, f"it is not known what became of it: {outcome.message}")
+        return GivenUp("unknown", outcome)
 
     def _reload(self, outcome: Refused, now: float, policy: SubmitPolicy) -> Again | GivenUp:
         if self.reloaded_at is None:

@@ -61,7 +61,7 @@ class GenerateOperator(BaseOperator):
     :param poke_interval: seconds between two looks at the request.
     :param timeout: seconds to wait for the pictures.
     :param queue_timeout: seconds for which a refusal for load (queue full, rate limit) is waited out.
-    :param retry_unknown_submit: submit again what may have been accepted; it may be billed twice.
+    :param retry_unknown_submit: submit again what may have been accepted, or not; it may be billed twice.
     :param force_new: when the task was cleared, generate anew, whatever there is. (templated)
     :param reload_model: have the model loaded if the service does not find it.
     :param reload_seconds: how long loading is taken to last.

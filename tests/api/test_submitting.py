@@ -47,16 +47,23 @@ FINAL: list[Outcome] = [
     Refused("invalid_request", "prompt"),
     Failed("job_failed", "Failed, Try Again"),
 ]
-UNKNOWN: list[Outcome] = [
+DOUBTFUL: list[Unavailable] = [
     LOST,
     Unavailable("server_error", "HTTP 500", 500),
     Unavailable("server_error", "HTTP 503", 503, retry_after=5),
     Unavailable("unreadable", "HTML", 200),
+]
+"""It may have been accepted, or not."""
+TAKEN: list[Outcome] = [
     Ready(("https://a.example/x.png",)),
     Pending(),
     Failed("not_found", "Request not found"),
     Failed("no_output", "success without links or id"),
+    Unavailable("network", "request 7: reset", request_id="7"),
+    Unavailable("unreadable", "request 7: quota: monthly limit", 200, request_id="7"),
 ]
+"""It was accepted, as the service or an id says; or what is said is not about a submit, and stays so."""
+UNKNOWN = [*DOUBTFUL, *TAKEN]
 OUTCOMES = st.sampled_from([*CERTAINLY_NOT, *FINAL, *UNKNOWN])
 POLICIES = st.builds(
     SubmitPolicy,
@@ -94,11 +101,12 @@ def test_a_submit_is_sent_again_only_where_nothing_was_accepted(outcomes, policy
         verdict = so_far.judge(outcome, now, policy)
         unknown += outcome in UNKNOWN
         if outcome in UNKNOWN:
-            assert policy.retry_unknown or verdict == GivenUp("unknown", outcome)
+            repeated = policy.retry_unknown and outcome in DOUBTFUL
+            assert repeated or verdict == GivenUp("unknown", outcome)
         if outcome in FINAL:
             assert isinstance(verdict, GivenUp)
         if isinstance(verdict, Again):
-            assert outcome in CERTAINLY_NOT or (outcome in UNKNOWN and policy.retry_unknown)
+            assert outcome in CERTAINLY_NOT or (outcome in DOUBTFUL and policy.retry_unknown)
             assert verdict.seconds >= 0
             assert not verdict.reload or (policy.reload_model and outcome is NO_MODEL)
             now += verdict.seconds
@@ -121,14 +129,22 @@ def test_it_ends_whatever_comes(outcomes, policy):
     assert now - 1000 <= allowed
 
 
-@pytest.mark.parametrize("outcome", UNKNOWN, ids=repr)
+@pytest.mark.parametrize("outcome", DOUBTFUL, ids=repr)
 def test_what_is_unknown_is_the_users_to_decide(outcome):
     assert attempts().judge(outcome, 1001, POLICY) == GivenUp("unknown", outcome)
     asked = SubmitPolicy(retry_unknown=True)
     so_far = attempts()
     for _ in range(2):
-        assert 30 <= again(so_far.judge(outcome, 1001, asked)).seconds <= 60  # past the filter for duplicates
+        verdict = again(so_far.judge(outcome, 1001, asked))
+        assert 30 <= verdict.seconds <= 60  # past the filter for duplicates
+        assert outcome.message in verdict.why
     assert given_up(so_far.judge(outcome, 1001, asked)) == "unknown"
+
+
+@pytest.mark.parametrize("outcome", TAKEN, ids=repr)
+def test_what_was_taken_is_not_repeated_on_the_users_word_either(outcome):
+    for policy in (POLICY, SubmitPolicy(retry_unknown=True)):
+        assert attempts().judge(outcome, 1001, policy) == GivenUp("unknown", outcome)
 
 
 @pytest.mark.parametrize("outcome", FINAL, ids=repr)
@@ -450,7 +466,7 @@ def test_what_has_an_id_was_taken_whatever_else_is_said(reply):
     """Neither is it submitted again for load, nor said to have cost nothing; and the id is told."""
     outcome = read_submit(answer({**reply, "id": 12345}))
     assert not isinstance(outcome, Accepted)
-    everything = SubmitPolicy(queue_timeout=3600, reload_model=True)
+    everything = SubmitPolicy(queue_timeout=3600, retry_unknown=True, reload_model=True)
     assert given_up(attempts().judge(outcome, 1001, everything)) == "unknown"
     assert outcome.message.startswith("request 12345: ")
 
@@ -471,6 +487,7 @@ def test_an_id_is_told_wherever_in_an_unusable_reply_it_is(body):
     outcome = read_submit(answer(body))
     assert isinstance(outcome, Pending | Unavailable)
     assert outcome.message.startswith("request 12345")
+    assert given_up(attempts().judge(outcome, 1001, SubmitPolicy(retry_unknown=True))) == "unknown"
 
 
 def test_an_id_of_which_digits_may_be_missing_is_not_told():

@@ -56,6 +56,15 @@ def connect(monkeypatch, service, caplog, capsys):
     assert KEY not in caplog.text + "".join(capsys.readouterr())
 
 
+def submit_to(wire, monkeypatch, retry_unknown):
+    """Give a submit to such a server, and let what may have been accepted be repeated soon, if at all."""
+    monkeypatch.setattr(submitting, "_LOAD_DELAY", 0.05)
+    connection = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
+    monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(connection))
+    policy = SubmitPolicy(retry_unknown=retry_unknown)
+    return lambda: DreamboothHook().text_to_image(**FOX, policy=policy)
+
+
 def failing(cls, call):
     """Call, and give the error, which is of exactly this class and does not name the key."""
     with pytest.raises(exceptions.DreamboothError) as caught:
@@ -242,15 +251,34 @@ def test_a_key_put_in_place_of_a_model_to_reload_is_in_no_error(connect, service
     assert "model_reload of ***" in str(error)
 
 
-def test_pictures_without_an_id_are_not_lost(monkeypatch):
-    body = json.dumps({"status": "success", "output": ["https://a.example/paid.png"]}).encode()
+PAID = "https://a.example/paid.png"
+
+
+@pytest.mark.parametrize("output", [[PAID], [PAID, "nothing"]])
+@pytest.mark.parametrize("retry_unknown", [False, True])
+def test_pictures_without_an_id_are_not_lost(monkeypatch, output, retry_unknown):
+    body = json.dumps({"status": "success", "output": output}).encode()
     with Wire(lambda connection: (wire.read(connection), connection.sendall(reply(body)))) as wire:
-        connection = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
-        monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(connection))
-        with DreamboothHook() as hook:
-            error = failing(exceptions.DreamboothSubmitUnknown, lambda: hook.text_to_image(**FOX))
-    assert "Its pictures: https://a.example/paid.png." in str(error)
+        error = failing(exceptions.DreamboothSubmitUnknown, submit_to(wire, monkeypatch, retry_unknown))
+    assert f"Its pictures: {PAID}." in str(error)
     assert "track_id" not in str(error)  # none was sent
+    assert wire.connections == 1
+
+
+@pytest.mark.parametrize("retry_unknown", [False, True])
+def test_an_id_in_a_reply_that_broke_off_is_told_and_not_paid_again(monkeypatch, retry_unknown):
+    body = b'{"status": "processing", "id": 111, "eta": 3}'
+    with Wire(lambda connection: (wire.read(connection), connection.sendall(reply(body, length=99)))) as wire:
+        error = failing(exceptions.DreamboothSubmitUnknown, submit_to(wire, monkeypatch, retry_unknown))
+    assert "request 111: " in str(error)
+    assert wire.connections == 1
+
+
+def test_the_log_says_why_a_submit_is_repeated(connect, service, monkeypatch, task_log):
+    monkeypatch.setattr(submitting, "_LOAD_DELAY", 0.05)
+    service.script("submit", "http_500")
+    connect().text_to_image(**FOX, policy=SubmitPolicy(retry_unknown=True))
+    assert "it is not known what became of it: HTTP 500" in task_log()
 
 
 def test_a_generation_that_failed(connect, service):
