@@ -28,4 +28,13 @@ def read_destination(destination: object, storage_conn_id: str | None) -> Object
             f"destination is {destination!r}, but Airflow reads 'container@' as a connection id. Write "
             f"'abfs://container/folder' and let storage_conn_id name the account"
         )
-    return ObjectStoragePath(destination, conn_id=storage_conn_id)
+    try:
+        return ObjectStoragePath(destination, conn_id=storage_conn_id)
+    except ValueError as error:
+        if "://arn:" not in destination:
+            raise
+        # universal-pathlib 0.2 takes what follows the first colon for a port.
+        raise ValueError(
+            f"destination is {destination!r}; before Airflow 3.2 an access point is named by its alias, not by "
+            f"its ARN"
+        ) from error

@@ -19,6 +19,7 @@ from airflow_provider_dreambooth import exceptions
 from airflow_provider_dreambooth.exceptions import DreamboothInputError
 from airflow_provider_dreambooth.operators.dreambooth import DreamboothSaveImagesOperator
 from airflow_provider_dreambooth.sandbox import Sandbox
+from tests.airflow_versions import AIRFLOW
 from tests.modes.task_runner import run_task
 
 MODES = {"worker": False, "deferrable": True}
@@ -242,6 +243,15 @@ def test_an_unknown_store_is_told_before_anything_is_sent(service: Sandbox):
     # Up to Airflow 3.1 the library of paths tells it only when the store is opened.
     assert type(ended.error) in (exceptions.DreamboothInputError, exceptions.DreamboothSaveError)
     assert "nowhere" in str(ended.error)
+    assert service.journal == []
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 2), reason="from Airflow 3.2 on an ARN can be used")
+def test_an_arn_that_cannot_be_used_is_told_before_anything_is_sent(service: Sandbox):
+    ended = run_task(save(request_id="1", destination="s3://arn:aws:s3:eu-west-1:1:accesspoint/mine/x"))
+
+    assert type(ended.error) is exceptions.DreamboothInputError
+    assert "by its alias, not by its ARN" in str(ended.error)
     assert service.journal == []
 
 
