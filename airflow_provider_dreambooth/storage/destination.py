@@ -35,6 +35,6 @@ def read_destination(destination: object, storage_conn_id: str | None) -> Object
             raise
         # universal-pathlib 0.2 takes what follows the first colon for a port.
         raise ValueError(
-            f"destination is {destination!r}; before Airflow 3.2 an access point is named by its alias, not by "
-            f"its ARN"
+            f"destination is {destination!r}; before Airflow 3.2 an access point is named by its alias, "
+            f"not by its ARN"
         ) from error
