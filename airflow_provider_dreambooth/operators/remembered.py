@@ -54,7 +54,7 @@ class Remembered:
     nothing is remembered.
 
     What was there when a submit began is kept in its record: if it is refused, nothing was billed for it, and
-    what there was before still counts.
+    what there was before still counts. A refusal after an attempt that may have been accepted ends no doubt.
     """
 
     def __init__(self, context: Context) -> None:
@@ -70,8 +70,8 @@ class Remembered:
     def read(self) -> Earlier | None:
         """Give what an earlier try left; None if there is nothing that this release understands."""
         found = self._found()
-        if _is_refused(found) and found.get("try_number") != self._ti.try_number:
-            found = found.get("former")
+        if isinstance(found, Mapping) and found.get("try_number") != self._ti.try_number:
+            found = _left_by(found)
         if not isinstance(found, Mapping) or found.get("version") != VERSION:
             return None
         attempts, accepted = found.get("attempts"), found.get("accepted")
@@ -90,8 +90,7 @@ class Remembered:
 
     def begin(self) -> None:
         """Note what is there, before a submit takes its place."""
-        found = self._found()
-        self._former = found.get("former") if _is_refused(found) else found
+        self._former = _left_by(self._found())
 
     def sending(self, generation: Generation) -> None:
         """Note that a submit is about to leave. A store that fails now has nothing sent."""
@@ -147,8 +146,21 @@ class Remembered:
             self._store.set(KEY, record | more)
 
 
-def _is_refused(record: Any) -> bool:
-    return isinstance(record, Mapping) and record.get("state") == "refused"
+def _left_by(record: Any) -> Any:
+    """
+    Give what a record says once its try is over: of a refused submit, what was there before.
+
+    But if an attempt before the refusal may have been accepted, that doubt outweighs what was there.
+    """
+    if (
+        not isinstance(record, Mapping)
+        or record.get("version") != VERSION
+        or record.get("state") != "refused"
+    ):
+        return record
+    if (record.get("attempts") or {}).get("unknown"):
+        return {**record, "state": "sending", "former": None}
+    return record.get("former")
 
 
 @contextmanager

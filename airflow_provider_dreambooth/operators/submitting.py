@@ -112,7 +112,7 @@ class Submitter:
                 "again; it may be billed twice",
                 found.try_number,
             )
-            return None
+            return Attempts(time.time(), seed=place_of(self.context), unknown=1)
         return found.attempts if found.same_try else None
 
     def submit(self, attempts: Attempts | None) -> Accepted:
@@ -157,6 +157,7 @@ class Submitter:
                     theirs = self._judged(found)
                     if isinstance(theirs, Accepted):
                         return theirs
+                    attempts = theirs or attempts
 
     def _send(self, hook: DreamboothHook, memory: Remembered, attempts: Attempts) -> Accepted | Outcome:
         memory.sending(self.generation)

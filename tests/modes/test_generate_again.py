@@ -328,6 +328,60 @@ def test_a_refusal_after_an_attempt_of_which_nobody_knows(dreambooth, task, hast
     assert len(service.submits) == 3
 
 
+@pytest.mark.parametrize("how", ["moved", "asked again and moved"])
+def test_a_refusal_for_load_does_not_hide_that_an_earlier_attempt_may_have_been_accepted(
+    dreambooth, task, hasty, how
+):
+    """Lost, repeated on the user's word, refused for load; and then the worker of the waiting task dies."""
+    service = dreambooth()
+    service.script("submit", ["billed_then_drop", "queue_full_2025:0.05", "monthly_limit"])
+    error(task.run(retry_unknown_submit=True, queue_timeout=60), exceptions.DreamboothQuotaExceeded)
+    task.store[RECORD] |= {"state": "refused", "attempts": {"began": 0.0, "unknown": 1}}
+    if how == "asked again and moved":
+        service.script("submit", "monthly_limit")
+        refused = task.run(retry_unknown_submit=True)
+        assert "an earlier one may have been" in error(refused, exceptions.DreamboothQuotaExceeded)
+    task.clear()
+    before = len(service.submits)
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    assert len(service.submits) == before
+
+
+@pytest.mark.parametrize("change", [{"force_new": True}, {"prompt": "an owl"}], ids=["force_new", "inputs"])
+def test_a_new_submit_that_is_refused_leaves_the_doubt_of_one_refused_for_load(dreambooth, task, change):
+    service = dreambooth()
+    service.script("submit", "billed_then_drop")
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    task.store[RECORD] |= {"state": "refused", "attempts": {"began": 0.0, "unknown": 1}}
+    task.clear()
+    service.script("submit", "monthly_limit")
+    error(task.run(**change), exceptions.DreamboothQuotaExceeded)
+    task.clear()
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    assert len(service.submits) == 2
+
+
+def test_the_record_does_not_grow_while_a_task_in_doubt_waits_for_room(dreambooth, task, hasty):
+    service = dreambooth()
+    service.script("submit", ["billed_then_drop", *["queue_full_2025:0.05"] * 4, "monthly_limit"])
+    error(task.run(retry_unknown_submit=True, queue_timeout=60), exceptions.DreamboothQuotaExceeded)
+    assert len(service.submits) == 6
+    record = task.store[RECORD]
+    assert record["state"] == "sending"
+    assert not (record["former"] or {}).get("former")
+
+
+def test_a_refusal_after_a_try_of_which_nobody_knows_tells_that_it_may_have_been_billed(dreambooth, task):
+    service = dreambooth()
+    service.script("submit", ["billed_then_drop", "monthly_limit"])
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    told = error(task.run(retry_unknown_submit=True), exceptions.DreamboothQuotaExceeded)
+    assert "Nothing was billed for this attempt; an earlier one may have been" in told
+    error(task.run(), exceptions.DreamboothSubmitUnknown)
+    assert len(service.submits) == 2
+
+
 def test_killed_between_the_record_and_the_reply(dreambooth, task):
     """The record of a worker that died while it sent; from here on nobody can tell what happened."""
     service = dreambooth()
