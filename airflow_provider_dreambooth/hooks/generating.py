@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_dreambooth.api.exchange import text_without_key
@@ -29,6 +30,7 @@ from airflow_provider_dreambooth.api.submitting import (
     read_submit,
 )
 from airflow_provider_dreambooth.exceptions import (
+    DreamboothConnectionError,
     DreamboothError,
     DreamboothInputError,
     RequestFailure,
@@ -97,11 +99,10 @@ class GeneratingHook(SessionHook):
         try:
             reply = self._patiently(lambda: self._with_fresh_key(ask))
         except ValueError as error:
-            raise DreamboothInputError(f"{error}. Nothing was sent.") from None
+            raise self.input_error(error) from None
         if isinstance(reply, str):
             return reply
-        shown = text_without_key(model_id, self.get_conn().config.api_key)
-        found = RequestFailure(f"model_reload of {shown}", reply.kind, reply.message)
+        found = RequestFailure(f"model_reload of {self.without_key(model_id)}", reply.kind, reply.message)
         raise error_for([found], conn_id=self.dreambooth_conn_id, total=1)
 
     def submit_once(self, generation: Generation) -> Accepted | Outcome:
@@ -115,12 +116,23 @@ class GeneratingHook(SessionHook):
         api_key = self.get_conn().config.api_key
         return submit_error(given_up, generation, conn_id=self.dreambooth_conn_id, api_key=api_key)
 
+    def input_error(self, wrong: ValueError) -> DreamboothInputError:
+        """Make the exception for a wrong parameter: its value may be the API key, typed there by mistake."""
+        said = str(wrong)
+        with suppress(DreamboothConnectionError):  # without the connection nobody knows the key
+            said = self.without_key(said)
+        return DreamboothInputError(f"{said}. Nothing was sent.")
+
+    def without_key(self, given: object) -> str:
+        """Blank the API key in what the user gave, so that it can be shown or stored."""
+        return text_without_key(str(given), self.get_conn().config.api_key)
+
     def _generate(self, kind: Kind, parameters: Mapping[str, Any], policy: SubmitPolicy) -> dict[str, Any]:
         given = dict(parameters)
         try:
             generation = read_generation(kind, given, given.pop("extra_parameters", None))
         except ValueError as error:
-            raise DreamboothInputError(f"{error}. Nothing was sent.") from None
+            raise self.input_error(error) from None
         attempts = Attempts(time.time(), seed=generation.fingerprint)
         while True:
             verdict = attempts.judge(self.submit_once(generation), time.time(), policy)

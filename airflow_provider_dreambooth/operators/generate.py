@@ -18,7 +18,7 @@ from airflow_provider_dreambooth.api.packing import EVENT_VERSION
 from airflow_provider_dreambooth.api.polling import PollPolicy
 from airflow_provider_dreambooth.api.request_ids import Requested, RequestList
 from airflow_provider_dreambooth.api.submitting import RELOAD_SECONDS, Accepted, Attempts, SubmitPolicy
-from airflow_provider_dreambooth.exceptions import DreamboothInputError, DreamboothUnsafePicture
+from airflow_provider_dreambooth.exceptions import DreamboothUnsafePicture
 from airflow_provider_dreambooth.hooks.dreambooth import DreamboothHook
 from airflow_provider_dreambooth.links import (
     PICTURE_URL_KEY,
@@ -194,7 +194,8 @@ class GenerateOperator(BaseOperator):
             generation = self._generation(context)
             force_new = parameters.given(self.force_new) and parameters.switch("force_new", self.force_new)
         except ValueError as error:
-            raise DreamboothInputError(f"{error}. Nothing was sent.") from None
+            with DreamboothHook(self.dreambooth_conn_id) as hook:
+                raise hook.input_error(error) from None
         return Submitter(
             self,
             context,

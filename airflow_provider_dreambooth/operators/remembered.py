@@ -61,6 +61,7 @@ class Remembered:
         self._store: Any = context.get("task_state_store")
         self._ti: Any = context["ti"]
         self._former: Any = None
+        self._track_id: str | None = None
 
     @property
     def possible(self) -> bool:
@@ -88,8 +89,13 @@ class Remembered:
             accepted=Accepted.from_dict(accepted) if accepted else None,
         )
 
-    def begin(self) -> None:
-        """Note what is there, before a submit takes its place."""
+    def begin(self, track_id: str) -> None:
+        """
+        Note what is there, before a submit takes its place.
+
+        :param track_id: the submit's, freed of the key: the record is stored in clear text.
+        """
+        self._track_id = track_id
         self._former = _left_by(self._found())
 
     def sending(self, generation: Generation) -> None:
@@ -140,7 +146,7 @@ class Remembered:
                 "fingerprint": generation.fingerprint,
                 "max_tries": self._ti.max_tries,
                 "try_number": self._ti.try_number,
-                "track_id": generation.track_id,
+                "track_id": self._track_id,
                 "at": time.time(),
             }
             self._store.set(KEY, record | more)

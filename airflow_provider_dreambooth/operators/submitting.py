@@ -125,7 +125,7 @@ class Submitter:
         attempts = attempts or Attempts(time.time(), seed=place_of(self.context))
         with DreamboothHook(self.conn_id) as hook:
             hook.get_conn()  # what cannot be used is told before anything is remembered
-            memory.begin()
+            memory.begin(hook.without_key(self.generation.track_id or ""))
             while True:
                 outcome = self._send(hook, memory, attempts)
                 verdict = attempts.judge(outcome, time.time(), self.policy)
@@ -171,7 +171,7 @@ class Submitter:
             if memory.possible:  # the record keeps a retry from sending it again
                 raise
             said = f"execution_timeout came during the submit on connection {self.conn_id!r}"
-            raise unknown(said, self.generation.track_id) from None
+            raise unknown(said, hook.without_key(self.generation.track_id or "")) from None
 
     def _attached(self, found: Earlier, accepted: Accepted) -> Accepted | None:
         """Look at the request that is there already; None if it has failed, so that a new one is needed."""

@@ -246,6 +246,13 @@ def test_a_key_put_into_a_parameter_by_mistake_is_in_no_error(connect, service, 
     )
 
 
+@pytest.mark.parametrize("wrong", ["seed", "width", "scheduler", "webhook"])
+def test_a_key_in_place_of_another_parameter_is_in_no_error(connect, service, wrong):
+    error = failing(exceptions.DreamboothInputError, lambda: connect().text_to_image(**FOX, **{wrong: KEY}))
+    assert f"{wrong} is '***'" in str(error)
+    assert service.submits == []
+
+
 def test_a_key_put_in_place_of_a_model_to_reload_is_in_no_error(connect, service):
     error = failing(exceptions.DreamboothRequestRefused, lambda: connect().reload_model(KEY))
     assert "model_reload of ***" in str(error)

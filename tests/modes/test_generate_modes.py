@@ -33,6 +33,23 @@ def test_a_key_put_into_a_parameter_by_mistake_is_in_no_error(dreambooth, mode):
     assert "with model '***' on connection" in failed(ended, exceptions.DreamboothRequestRefused)
 
 
+@pytest.mark.parametrize(
+    "wrong", ["seed", "width", "scheduler", "webhook", "samples", "lora_strength", "clip_skip", "force_new"]
+)
+@pytest.mark.parametrize("connection", ["there", "not there"])
+def test_a_key_in_place_of_another_parameter_is_in_no_error(dreambooth, monkeypatch, wrong, connection):
+    service = dreambooth()
+    if connection == "not there":
+        monkeypatch.delenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT")
+    ended = run_task(generate(MODES["worker"], **{wrong: KEY}))
+    assert type(ended.error) is exceptions.DreamboothInputError
+    assert wrong in str(ended.error)
+    assert str(ended.error).endswith("Nothing was sent.")
+    # Without the connection nobody knows what its key is.
+    assert (KEY in str(ended.error)) == (connection == "not there")
+    assert service.submits == []
+
+
 # -- to its end
 
 
@@ -188,7 +205,7 @@ def test_execution_timeout_during_the_submit_makes_no_second_one(monkeypatch):
         with Wire(silent) as wire:
             fields = {"conn_type": "dreambooth", "host": wire.url, "password": KEY}
             monkeypatch.setenv("AIRFLOW_CONN_DREAMBOOTH_DEFAULT", json.dumps(fields))
-            ended = run_task(generate(MODES["worker before 3.3"]), state_store=False)
+            ended = run_task(generate(MODES["worker before 3.3"], track_id=KEY), state_store=False)
             answered.set()
     finally:
         signal.signal(signal.SIGUSR1, before)

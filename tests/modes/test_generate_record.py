@@ -32,6 +32,19 @@ def test_the_record_holds_neither_key_nor_prompt_and_is_small(dreambooth, task):
     assert len(record) < 4000
 
 
+@pytest.mark.parametrize("place", ["track_id", "extra_parameters"])
+def test_a_key_typed_into_track_id_is_neither_in_the_record_nor_in_a_later_error(dreambooth, task, place):
+    service = dreambooth()
+    service.script("submit", "billed_then_drop")
+    given = {"track_id": KEY} if place == "track_id" else {"extra_parameters": {"track_id": KEY}}
+    error(task.run(**given), exceptions.DreamboothSubmitUnknown)
+    assert KEY not in json.dumps(task.store)
+    told = error(task.run(**given), exceptions.DreamboothSubmitUnknown)
+    assert "Try 1 sent its submit" in told
+    assert "(track_id ***)" in told
+    assert KEY not in told
+
+
 @pytest.mark.parametrize(
     "record", [None, [], "text", {}, {"version": 2}, {"version": "1"}, {"version": 2, "state": "refused"}]
 )
