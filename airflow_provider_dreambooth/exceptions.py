@@ -96,7 +96,7 @@ class DreamboothRequestNotFound(DreamboothPermanentError):
 
 
 class DreamboothJobFailed(DreamboothPermanentError):
-    """The generation failed, or gave no usable picture. Only a new submission, billed anew, helps."""
+    """The generation failed, or its links, or some of them, cannot be used. A new one is billed anew."""
 
 
 class DreamboothRequestRefused(DreamboothPermanentError):

@@ -131,7 +131,7 @@ class Client:
                     if len(reply) > call.max_reply_bytes:
                         break
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                broken = self._explain(error, call)
+                broken = self._explain_break(error, call)
             return RawReply(
                 response.status_code,
                 bytes(reply),
@@ -165,14 +165,25 @@ class Client:
                 return f"the TLS certificate of {place} was not accepted: {self._root_cause(error)}"
             case requests.ConnectTimeout():
                 return f"no connection to {place} within {self.config.connect_timeout:g} seconds"
-            case requests.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
+            case requests.ReadTimeout():
                 return f"no reply from {place} within {self._timeout(call):g} seconds"
-            case requests.ConnectionError() | urllib3.exceptions.HTTPError():
+            case requests.ConnectionError():
                 return f"the connection to {place} failed: {self._root_cause(error)}"
             case ValueError():  # it may quote a proxy's password
                 return f"the address {place}, or its proxy's, cannot be used"
             case _:
                 return f"the exchange with {place} failed: {self._root_cause(error)}"
+
+    def _explain_break(self, error: Exception, call: Call) -> str:
+        """Say what kept the rest of a reply from coming: the connection and its beginning were well."""
+        place = self.config.base_url
+        match error:
+            case urllib3.exceptions.ReadTimeoutError() | requests.ReadTimeout() | TimeoutError():
+                return f"no whole reply from {place} within {self._timeout(call):g} seconds"
+            case urllib3.exceptions.DecodeError():
+                return f"the reply of {place} cannot be decompressed"
+            case _:
+                return f"the reply of {place} broke off"
 
     def _root_cause(self, error: BaseException) -> str:
         while (

@@ -69,6 +69,7 @@ class GenerateOperator(BaseOperator):
     :raises DreamboothInputError: naming a wrong parameter; nothing was sent.
     :raises DreamboothSubmitUnknown: if the submit may have been billed and no id came back. Not retried.
     :raises DreamboothGenerationFailed: if the service could not do it; a retry submits, and pays, anew.
+    :raises DreamboothTransientError: if there is no link yet that can be used; a retry looks again.
     """
 
     kind: ClassVar[Kind]

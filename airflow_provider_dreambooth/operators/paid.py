@@ -39,7 +39,7 @@ def paid(context: Context, request_id: str | None) -> Iterator[None]:
         yield
     except DreamboothJobFailed as error:
         if all(one.kind == "job_failed" for one in error.failures):
-            memory.forget()  # the service asks for a new submit
+            memory.forget(request_id)  # the service asks for a new submit
             raise _told(DreamboothGenerationFailed, error, "A retry of this task submits anew.") from error
         if usable := any(one.output for one in error.failures):
             error.args = (f"{error} The links that can be used are in XCom 'failed'.",)
@@ -47,7 +47,8 @@ def paid(context: Context, request_id: str | None) -> Iterator[None]:
             raise _told(type(error), error, f"But {_forgotten(request_id)}") from error
         # Links that cannot be used stay so, but where there are none they may come.
         cls = type(error) if usable else DreamboothTransientError
-        raise _told(cls, error, _billed(request_id)) from error
+        again = "A clear" if usable else "A retry or a clear"
+        raise _told(cls, error, _billed(request_id, again)) from error
     except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException) as error:
         if memory.possible or not isinstance(error, DreamboothError):
             raise
@@ -66,9 +67,9 @@ def _told(cls: type[DreamboothError], error: BaseException, more: str) -> Dreamb
     return told
 
 
-def _billed(request_id: str | None) -> str:
+def _billed(request_id: str | None, again: str) -> str:
     return (
-        f"It was billed. A retry or a clear of this task looks at the same request again, which bills "
+        f"It was billed. {again} of this task looks at the same request again, which bills "
         f"nothing, as DreamboothFetchSensor(request_id={request_id!r}) does; to generate anew, clear it "
         f"with force_new=True."
     )

@@ -123,17 +123,27 @@ class Remembered:
         """Add the links: a cleared task then has them even if the service has forgotten them."""
         with _logged("The links could not be kept in the task state store"):
             found = self._found()
-            if isinstance(found, Mapping):
+            if self._is_own(found, accepted.request_id):
                 # "accepted" also if the store did not take that while the request was under way.
                 self._store.set(KEY, {**found, "state": "accepted", "accepted": accepted.to_dict()})
 
-    def forget(self) -> None:
+    def forget(self, request_id: str | None = None) -> None:
         """Remove the record, or put back what was there when the submit began."""
         with _logged("The record of the submit could not be removed from the task state store"):
+            if not self._is_own(self._found(), request_id):
+                return
             if self._former is not None:
                 self._store.set(KEY, self._former)
-            elif self.possible:
+            else:
                 self._store.delete(KEY)
+
+    def _is_own(self, record: Any, request_id: str | None) -> bool:
+        """Tell whether it is this submit's: Airflow may have given this try up, and another one submitted."""
+        if not isinstance(record, Mapping):
+            return False
+        if accepted := record.get("accepted"):
+            return bool(accepted["request_id"] == request_id)
+        return bool(record.get("try_number") == self._ti.try_number)
 
     def _found(self) -> Any:
         return self._store.get(KEY) if self.possible else None

@@ -235,17 +235,17 @@ def closed(connection: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("part", "end", "says"),
     [
-        (reply(PART, length=1000), closed, "failed"),
-        (reply(PART, length=1000), reset, "failed"),
-        (reply(PART, length=1000), lambda connection: connection.recv(1), "no reply"),
-        (CHUNKED % 1000 + PART, closed, "failed"),
-        (CHUNKED % 1000 + PART, reset, "failed"),
-        (CHUNKED % len(PART) + PART + b"\r\nnonsense\r\n", closed, "failed"),
+        (reply(PART, length=1000), closed, "broke off"),
+        (reply(PART, length=1000), reset, "broke off"),
+        (reply(PART, length=1000), lambda connection: connection.recv(1), "no whole reply"),
+        (CHUNKED % 1000 + PART, closed, "broke off"),
+        (CHUNKED % 1000 + PART, reset, "broke off"),
+        (CHUNKED % len(PART) + PART + b"\r\nnonsense\r\n", closed, "broke off"),
         (reply(PART + b"x" * 70_000), lambda connection: connection.recv(1), "longer than 65536 bytes"),
-        (reply(gzip.compress(PART)[:-8], "Content-Encoding: gzip", length=1000), reset, "failed"),
-        (reply(gzip.compress(PART) + b"x", "Content-Encoding: gzip", length=1000), reset, "failed"),
-        (reply(PART + b'"},"tip":"%s' % KEY.encode(), length=1000), reset, "failed"),
-        (reply(b'{"status":"processing","id":123}', length=1000), closed, "failed"),
+        (reply(gzip.compress(PART)[:-8], "Content-Encoding: gzip", length=1000), reset, "broke off"),
+        (reply(gzip.compress(PART) + b"x", "Content-Encoding: gzip", length=1000), reset, "broke off"),
+        (reply(PART + b'"},"tip":"%s' % KEY.encode(), length=1000), reset, "broke off"),
+        (reply(b'{"status":"processing","id":123}', length=1000), closed, "broke off"),
     ],
     ids=[
         "closed",
@@ -276,6 +276,8 @@ def test_the_id_in_a_reply_that_breaks_off_is_not_lost(part, end, says):
     assert isinstance(outcome, Unavailable)
     assert outcome.message.startswith("request 123: ")
     assert says in outcome.message
+    assert "the connection to" not in outcome.message
+    assert "Error" not in outcome.message
     verdict = Attempts(0).judge(outcome, 0, SubmitPolicy(queue_timeout=3600))
     assert isinstance(verdict, GivenUp)
     assert verdict.kind == "unknown"
@@ -284,7 +286,13 @@ def test_the_id_in_a_reply_that_breaks_off_is_not_lost(part, end, says):
 @pytest.mark.parametrize("part", [b"", b'{"status":"processing","id":12'])
 def test_a_reply_that_breaks_off_before_its_id_is_whole(part):
     with Wire(lambda connection: (wire.read(connection), connection.sendall(reply(part, length=99)))) as wire:
-        lost(read_submit(submit(wire.url)), sent=True, says="failed")
+        lost(read_submit(submit(wire.url)), sent=True, says="broke off")
+
+
+def test_a_reply_that_cannot_be_decompressed():
+    answer = reply(b"hello", "Content-Encoding: gzip")
+    with Wire(lambda connection: (wire.read(connection), connection.sendall(answer))) as wire:
+        lost(read_submit(submit(wire.url)), sent=True, says=f"the reply of {wire.url} cannot be decompressed")
 
 
 def test_what_is_no_http():

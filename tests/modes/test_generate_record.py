@@ -155,6 +155,24 @@ def test_two_tries_at_the_same_time(dreambooth):
     assert service.accepted() == 1
 
 
+@pytest.mark.parametrize("ending", ["finished", "failed"])
+def test_a_try_that_airflow_gave_up_leaves_the_record_of_the_next_one(dreambooth, ending):
+    """It goes on waiting for its own request, while the task was cleared and has submitted another."""
+    service = dreambooth(run_time=math.inf)
+    task = History(WORKER)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(task.run)
+        while task.store.get(RECORD, {}).get("state") != "accepted":
+            time.sleep(0.01)
+        task.clear()
+        second = task.run(force_new=True, wait_for_completion=False)
+        if ending == "finished":
+            service.finish(service.submits[0].request_id)
+        else:
+            service.script("fetch", "job_failed")
+    assert task.store[RECORD]["accepted"]["request_id"] == second.result["request_id"]
+
+
 def test_an_event_that_comes_twice(dreambooth):
     """The pause is over, and Airflow starts the task again, and again."""
     service = dreambooth()
