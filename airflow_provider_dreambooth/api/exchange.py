@@ -29,7 +29,7 @@ from airflow_provider_dreambooth.api.replies import (
     read_json,
     retry_after_seconds,
 )
-from airflow_provider_dreambooth.api.reply_ids import id_within
+from airflow_provider_dreambooth.api.reply_ids import id_in_link, id_within
 
 SHORTEST_SECRET = 8
 """The service's keys have 60 characters; to blank a sandbox's "test" would tear links apart."""
@@ -97,6 +97,9 @@ def exchange(account: Account, call: Call) -> Generator[str, RawReply, Answer | 
         reply = yield url
         elsewhere = 300 <= reply.http_status < 400 and reply.http_status != 304
         if elsewhere and not (call.billed and _was_taken(reply)):
+            if call.billed and (request_id := id_in_link(reply.location)):  # not followed for the same reason
+                said = f"request {request_id}: HTTP {reply.http_status} redirects to where it is fetched"
+                return Unavailable("unreadable", said, reply.http_status, request_id=request_id)
             target = redirect_target(url, reply.http_status, reply.location, account.trusted_hosts)
             if target is None:
                 return _redirected(url, reply, account.api_key)

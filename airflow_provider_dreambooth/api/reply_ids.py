@@ -13,8 +13,9 @@ from airflow_provider_dreambooth.api import wording
 # dialect puts them into the path, so nothing that could change a path is let through.
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
 
-_TO_FETCH = re.compile(rb'/fetch\\?/([0-9]{1,20})"')
-_ID = re.compile(rb'"(?:request_)?id"\s*:\s*"?([0-9]{1,20})(?:\.0+)?["\s,}]')
+# 0 is nobody's id: it stands where a writer has none.
+_TO_FETCH = re.compile(rb'/fetch\\?/([1-9][0-9]{0,19})(?:\\?/)?["?#]')
+_ID = re.compile(rb'"(?:request_)?id"\s*:\s*"?([1-9][0-9]{0,19})(?:\.0+)?["\s,}]')
 
 
 def read_id(value: object) -> str | None:
@@ -34,11 +35,15 @@ def id_of(document: Mapping[str, Any]) -> str | None:
     may be a gateway's name for the call.
     """
     given = [read_id(document.get(name)) for name in ("id", "request_id")]
-    ids = [one for one in given if one and REQUEST_ID.fullmatch(one)]
-    link = document.get("fetch_result")
-    to_fetch = _TO_FETCH.search(f'{link}"'.encode("utf-8", "replace")) if isinstance(link, str) else None
+    ids = [one for one in given if one and one != "0" and REQUEST_ID.fullmatch(one)]
     number = next(filter(str.isdecimal, ids), None)
-    return number or (to_fetch[1].decode() if to_fetch else next(iter(ids), None))
+    return number or id_in_link(document.get("fetch_result")) or next(iter(ids), None)
+
+
+def id_in_link(link: object) -> str | None:
+    """Find the id in an address at which a request is fetched."""
+    found = _TO_FETCH.search(f'{link}"'.encode("utf-8", "replace")) if isinstance(link, str) else None
+    return found[1].decode() if found else None
 
 
 def id_within(body: bytes) -> str | None:

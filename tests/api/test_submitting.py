@@ -361,7 +361,7 @@ def test_an_accepted_reply_that_breaks_off_anywhere_is_not_submitted_again(body,
 
 
 @pytest.mark.parametrize(
-    "request_id", [None, "", "  ", True, [], {}, 1.5, "../x", "a b", "x" * 200, -1, 1e300]
+    "request_id", [None, "", "  ", 0, "0", 0.0, True, [], {}, 1.5, "../x", "a b", "x" * 200, -1, 1e300]
 )
 def test_accepted_without_a_usable_id_is_unknown(request_id):
     for body in (
@@ -395,6 +395,10 @@ FETCH = "https://a.example/api/v3/dreambooth/fetch/99"
         ({"request_id": TRACE, "id": 99}, "99"),
         ({"id": "abc123-def456"}, "abc123-def456"),
         ({"id": 99, "fetch_result": "https://a.example/fetch/1"}, "99"),
+        ({"fetch_result": f"{FETCH}/"}, "99"),
+        ({"fetch_result": f"{FETCH}?key=none"}, "99"),
+        ({"id": 0, "fetch_result": FETCH}, "99"),
+        ({"id": "0", "request_id": 99}, "99"),
     ],
 )
 def test_the_request_is_told_from_other_ids_beside_it(body, request_id):
@@ -480,8 +484,17 @@ def test_what_has_an_id_was_taken_whatever_else_is_said(reply):
         b'{"status": "processing", "user": {"id": 7}, "fetch_result": "https://a.example/fetch/12345", "id',
         b'{"status": "processing", "id": 12345.0, "eta',
         b'{"status": "processing", "data": {"id": 12345}}',
+        b'{"status": "processing", "id": 0, "fetch_result": "https:\\/\\/a.example\\/fetch\\/12345\\/", "i',
     ],
-    ids=["broken off", "broken off early", "before the id", "before another id", "12345.0", "elsewhere"],
+    ids=[
+        "broken off",
+        "broken off early",
+        "before the id",
+        "before another id",
+        "12345.0",
+        "elsewhere",
+        "0 first",
+    ],
 )
 def test_an_id_is_told_wherever_in_an_unusable_reply_it_is(body):
     outcome = read_submit(answer(body))

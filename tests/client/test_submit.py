@@ -188,6 +188,22 @@ def test_a_redirect_that_says_what_became_of_the_submit_is_not_followed(status, 
 # -- it may have arrived
 
 
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 T", "308 P"])
+def test_a_redirect_to_where_a_request_is_fetched_is_not_followed_with_the_submit(status):
+    answer = reply(b"<html>Found</html>", "Location: /api/v3/dreambooth/fetch/13443927", status=status)
+    with Wire(lambda connection: (wire.read(connection), connection.sendall(answer))) as wire:
+        client = client_of(wire.url)
+        generation = read_generation(TEXT_TO_IMAGE, {"model_id": "m", "prompt": "a fox"})
+        outcome = read_submit(client.submit(generation.call("v4")))
+        client.close()
+    assert isinstance(outcome, Unavailable)
+    assert outcome.message.startswith("request 13443927: ")
+    verdict = Attempts(0).judge(outcome, 0, SubmitPolicy(retry_unknown=True))
+    assert isinstance(verdict, GivenUp)
+    assert verdict.kind == "unknown"
+    assert wire.connections == 1
+
+
 def test_reset_after_the_request():
     with Wire(lambda connection: (wire.read(connection), reset(connection))) as wire:
         lost(submit(wire.url), sent=True, says="reset")
