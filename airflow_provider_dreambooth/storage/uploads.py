@@ -36,6 +36,8 @@ def send_to_s3(fs: Any, file: BinaryIO, size: int, path: str, content_type: str,
     """
     Do :func:`to_s3` from a thread; a signal that ends what the thread does ends the upload too.
 
+    Never from within ``fs.loop``: that would wait for itself.
+
     :param stop: as there; set here if a signal comes.
     """
     call = asyncio.run_coroutine_threadsafe(to_s3(fs, file, size, path, content_type, stop), fs.loop)
