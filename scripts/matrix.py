@@ -50,6 +50,8 @@ class Job:
     package: str = "whl"
     lowest: bool = False
     short: bool = False
+    examples: bool = True
+    """Whether the example DAGs are run too, which takes longest: with one Python of each Airflow."""
     system: bool = False
     """Whether to run the tests too that start a whole Airflow; on the newest, `make test` does."""
     strict: bool = False
@@ -75,7 +77,9 @@ JOBS = (
         pins=(*OLDEST.pins, "apache-airflow-providers-http==5.3.0"),
         lowest=True,
     ),
-    replace(NEWEST, name="sdist", pythons=("3.12", "3.11"), also=(), package="tar.gz", short=True),
+    replace(
+        NEWEST, name="sdist", pythons=("3.12", "3.11"), also=(), package="tar.gz", short=True, examples=False
+    ),
 )
 EXTRAS = ("pictures", "s3", "sandbox")
 # The tests that read the tree, or start what does not depend on Airflow's version, are those of `make test`.
@@ -181,7 +185,8 @@ def _by_python(job: Job, pythons: dict[str, str], *, short: bool) -> Iterator[Jo
         if version not in pythons:
             print(f"Left out: Airflow {job.airflow} on Python {version}, which this machine has not")
         elif version != full:
-            yield replace(job, pythons=(pythons[version],), name=f"{job.name}-py{version}", short=True)
+            name = f"{job.name}-py{version}"
+            yield replace(job, pythons=(pythons[version],), name=name, short=True, examples=False)
 
 
 def _build() -> None:
@@ -246,7 +251,7 @@ def _pytest(job: Job, python: str, report: Path) -> list[str]:
 
 def _selection(job: Job) -> Sequence[str]:
     if job.short:
-        return [f"tests/{name}" for name in SHORT]
+        return [f"tests/{name}" for name in SHORT if job.examples or name != "example_dags"]
     left_out = LEFT_OUT if job.system else (*LEFT_OUT, "system")
     return ["tests", *(f"--ignore-glob=tests/{name}" for name in left_out)]
 
