@@ -37,7 +37,7 @@ def ran_well(system, ids: dict[str, dict[str, str]]) -> str | None:
 
 
 def test_each_mode_asks_as_often_and_finds_the_same(system):
-    for _ in range(3):
+    for _ in range(5):
         ids = {
             mode: {name: system.sandbox.add(prompt=name, replies=each) for name, each in REPLIES.items()}
             for mode in MODES
