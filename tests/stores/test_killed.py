@@ -88,13 +88,8 @@ def test_a_worker_that_is_killed_while_it_sends(remote, prefix, save, host, png,
     assert host.asked("/0") == 1
 
 
-def test_a_worker_that_is_told_to_end_gives_up_its_upload_and_no_other(s3, prefix, host, png, tmp_path):
-    """A store that takes no more bytes does not keep it from doing so."""
-    key = f"{prefix}/1-0.png"
-    of_another = s3.client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
-    s3.proxy.fault = sent = Fault(lambda r: "partNumber=2" in r.target, cut=MIDDLE, stall=True)
-    link = host.give("/0", png + bytes(s3.large))
-    worker = start(s3, s3.uri(prefix), [link], TMPDIR=str(tmp_path))
+def tell_to_end(worker, sent) -> None:
+    """Send SIGTERM when the fault has struck, and see to it that the worker ends by it."""
     try:
         assert waited(sent.met)
         worker.terminate()
@@ -102,6 +97,16 @@ def test_a_worker_that_is_told_to_end_gives_up_its_upload_and_no_other(s3, prefi
     finally:
         kill(worker)
     assert worker.returncode == 143
+
+
+def test_a_worker_that_is_told_to_end_gives_up_its_upload_and_no_other(s3, prefix, host, png, tmp_path):
+    """A store that takes no more bytes does not keep it from doing so."""
+    key = f"{prefix}/1-0.png"
+    of_another = s3.client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    s3.proxy.fault = sent = Fault(lambda r: "partNumber=2" in r.target, cut=MIDDLE, stall=True)
+    link = host.give("/0", png + bytes(s3.large))
+    worker = start(s3, s3.uri(prefix), [link], TMPDIR=str(tmp_path))
+    tell_to_end(worker, sent)
     left = s3.client.list_multipart_uploads(Bucket=BUCKET, Prefix=key)["Uploads"]
     assert [one["UploadId"] for one in left] == [of_another]
     assert s3.names(prefix) == []
@@ -111,13 +116,7 @@ def test_a_worker_that_is_told_to_end_gives_up_its_manifest_too(s3, prefix, tmp_
     s3.proxy.fault = sent = Fault(lambda r: "partNumber=2" in r.target, cut=MIDDLE, stall=True)
     large = str(s3.large)
     worker = start(s3, s3.uri(prefix), [large], MANIFEST_WRITER, TMPDIR=str(tmp_path), PYTHONPATH=str(ROOT))
-    try:
-        assert waited(sent.met)
-        worker.terminate()
-        worker.communicate(timeout=60)
-    finally:
-        kill(worker)
-    assert worker.returncode == 143
+    tell_to_end(worker, sent)
     assert s3.unfinished(prefix) == s3.names(prefix) == []
 
 
