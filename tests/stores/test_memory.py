@@ -39,6 +39,7 @@ report = save_pictures([Picture("1", 0, large)], folder, **options)
 again = save_pictures([Picture("1", 0, large)], folder, **options)
 done.set()
 watcher.join()
+assert not report.failed + again.failed, report.failed + again.failed
 assert again.saved[0].sha256 == report.saved[0].sha256
 print(json.dumps({"bytes": report.saved[0].bytes, "grown": peak - before}))
 """
