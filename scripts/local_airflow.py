@@ -61,8 +61,8 @@ class LocalAirflow(LocalServer):
         self.home.mkdir(parents=True, exist_ok=True)
         self.processes = Processes(self.home / "processes")
         self.url = f"http://127.0.0.1:{free_port()}"
-        self.database_url = database_url or f"sqlite:///{self._sqlite}"
-        self.env = {**_outer_environment(), **self._settings(dags.resolve()), **(env or {})}
+        self.database_url = database_url or sqlite_url(self._sqlite)
+        self.env = {**outer_environment(), **self._settings(dags.resolve()), **(env or {})}
         self.api = AirflowApi(self.url, USERNAME, PASSWORD, self.check)
         self._database_cache = database_cache
         self._database_made = False
@@ -220,7 +220,12 @@ class LocalAirflow(LocalServer):
         return missing
 
 
-def _outer_environment() -> dict[str, str]:
+def sqlite_url(path: Path) -> str:
+    """Name a database in a file; who finds it locked waits a minute, as a busy machine may need."""
+    return f"sqlite:///{path}?timeout=60"
+
+
+def outer_environment() -> dict[str, str]:
     """This process's environment without any Airflow's settings, and with no proxy towards this machine."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     for name in ("NO_PROXY", "no_proxy"):
