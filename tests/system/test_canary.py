@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from base64 import b64encode
-from contextlib import closing
 from math import inf
 
 import pytest
-from cryptography.fernet import Fernet
+
+from tests.system.traces import places_of, stored_triggers, written_below
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -33,7 +31,7 @@ def traces(system, tmp_path_factory) -> dict[str, bytes]:
         "example_dreambooth_gallery", {"pictures": pictures, "destination": destination.as_uri()}
     )
     system.wait_until_deferred("example_dreambooth_save", saved, "wait_for_pictures")
-    trigger_rows = stored_triggers(system)
+    trigger_rows = stored_triggers(home, system.airflow.env["AIRFLOW__CORE__FERNET_KEY"])
     assert trigger_rows
     sandbox.finish(waiting)
     assert api.wait_for_run("patient", refused) == "failed"
@@ -43,25 +41,13 @@ def traces(system, tmp_path_factory) -> dict[str, bytes]:
     log = system.airflow.task_log("patient", refused, "wait")
     assert "dreambooth_refused" in log
 
-    with closing(sqlite3.connect(home / "airflow.db")) as database:
-        dump = "\n".join(database.iterdump())
-    written = {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()}
     pictures = {path.name: path.read_bytes() for path in destination.rglob("*") if path.is_file()}
-    return {**written, **pictures, "dump": dump.encode(), "triggers": trigger_rows.encode()}
-
-
-def stored_triggers(system) -> str:
-    """The arguments of all triggers as Airflow stores them, decrypted if need be."""
-    with closing(sqlite3.connect(system.airflow.home / "airflow.db")) as database:
-        rows = [kwargs for (kwargs,) in database.execute("select kwargs from trigger")]
-    fernet = Fernet(system.airflow.env["AIRFLOW__CORE__FERNET_KEY"])
-    return "\n".join(row if row.startswith("{") else fernet.decrypt(row).decode() for row in rows)
+    return {**written_below(home), **pictures, "triggers": trigger_rows.encode()}
 
 
 def test_the_key_is_nowhere(system, traces):
     for key in (system.key, system.refused_key):
-        forms = [key.encode(), b64encode(key.encode()).rstrip(b"=")]
-        assert [name for name, text in traces.items() if any(form in text for form in forms)] == []
+        assert places_of(key, traces) == []
 
 
 def test_nobody_relied_on_airflow_to_mask_it(traces):
