@@ -46,6 +46,8 @@ def at_most(seconds: float) -> Iterator[Deadline]:
     _of_this_thread.deadline = deadline
     try:
         yield deadline
+    except requests.ConnectTimeout:  # it says more, also if it is noticed late
+        raise
     except (requests.RequestException, OSError):
         if deadline.over:
             raise requests.ReadTimeout("the reply came too slowly") from None
