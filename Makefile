@@ -13,6 +13,10 @@ STALE := $(shell [ ! -e .venv ] || $(BIN)/python -c 'import os, sys, sysconfig; 
 	sys.exit(not os.path.isdir(sysconfig.get_path("purelib")))' 2>/dev/null || echo stale)
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
+# Bytecode is kept, also where containers are told not to: Airflow is imported by hundreds of processes, and each would
+# compile it anew, for four seconds.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-stop test test-browser test-matrix test-stores test-cluster soak screenshots bench docs lint types format build clean distclean stale
 

@@ -135,7 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(job.name for job in JOBS)}")
     parser.add_argument("--short", action="store_true", help="the short selection, on one Python a job")
-    parser.add_argument("--parallel", type=int, default=4, help="jobs at a time: the tests often wait")
+    parser.add_argument("--parallel", type=int, default=3, help="jobs at a time: the tests often wait")
     options = parser.parse_args()
     if unknown := set(options.jobs) - {job.name for job in JOBS}:
         parser.error(f"no such job: {', '.join(sorted(unknown))}")
