@@ -53,7 +53,7 @@ class Job:
     examples: bool = True
     """Whether the example DAGs are run too, which takes longest: with one Python of each Airflow."""
     system: bool = True
-    """Whether all tests are also those that start a whole Airflow; on the newest, `make test` has them."""
+    """Whether the tests that start a whole Airflow are among all; on the newest, `make test` has them."""
     strict: bool = False
     """Whether every warning is an error: older Airflows have many of their own."""
 
@@ -85,6 +85,7 @@ JOBS = (
 )
 EXTRAS = ("pictures", "s3", "sandbox")
 # The tests that read the tree, or start what does not depend on Airflow's version, are those of `make test`.
+# So are the recipes of the documentation, which take long; the short selection has them for `.ci/run`.
 LEFT_OUT = (
     "benchmarks",
     "browser",
@@ -149,10 +150,13 @@ def main() -> int:
     ]
     jobs.sort(key=lambda job: job.short)  # a long one that began last would run alone
     _build()
+    (WORK / "tree").mkdir()
     for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (WORK / "tree").mkdir(exist_ok=True)
-        copy(ROOT / name, WORK / "tree" / name)
+        if (ROOT / name).is_dir():  # bytecode names the files from which it was made: those of the tree
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, WORK / "tree" / name, ignore=ignore)
+        else:
+            shutil.copy(ROOT / name, WORK / "tree" / name)
     with ThreadPoolExecutor(options.parallel) as pool:
         results = list(pool.map(_run, jobs))
     print(f"\n{'job':<14} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")

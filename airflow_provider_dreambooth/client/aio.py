@@ -35,7 +35,9 @@ class AsyncClient:
                 "Accept": "application/json",
             },
             # `total` bounds headers that drip, too; `sock_read` would arm a timer for each read of each poll.
-            timeout=aiohttp.ClientTimeout(total=config.timeout, sock_connect=config.connect_timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=config.connect_timeout + config.timeout, sock_connect=config.connect_timeout
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         # `trust_env` would read the environment and .netrc in a thread, twice for each poll.

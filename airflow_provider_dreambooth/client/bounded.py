@@ -46,10 +46,8 @@ def at_most(seconds: float) -> Iterator[Deadline]:
     _of_this_thread.deadline = deadline
     try:
         yield deadline
-    except requests.ConnectTimeout:  # it says more, also if it is noticed late
-        raise
-    except (requests.RequestException, OSError):
-        if deadline.over:
+    except (requests.RequestException, OSError) as error:
+        if deadline.over and not isinstance(error, requests.ConnectTimeout):  # which is no slow reply
             raise requests.ReadTimeout("the reply came too slowly") from None
         raise
     finally:

@@ -40,7 +40,15 @@ def test_the_page_tells_the_jobs():
         day = "the lowest that the package accepts" if job.lowest else job.day
         assert told[job.name] == (job.airflow, day, full, few)
     first, *_, last = [job.name for job in matrix.JOBS if job.system]
-    assert f"On {first} to {last}, tests with a whole Airflow of real processes are among them" in PAGE
+    assert (
+        f"All tests of the jobs `{first}` to `{last}` have some with a whole Airflow of real processes"
+        in PAGE
+    )
+
+
+def test_what_is_selected_or_left_out_is_there():
+    for name in (*matrix.LEFT_OUT, *matrix.SHORT):
+        assert list((ROOT / "tests").glob(name)), name
 
 
 def test_what_the_tests_import_is_copied_with_them():

@@ -20,7 +20,7 @@ from scripts.local_server import LocalServer
 from scripts.processes import Processes
 from tests.system.until import until
 
-AIRFLOW = (sys.executable, "-W", "ignore", "-m", "airflow")
+COMMAND = (sys.executable, "-W", "ignore", "-m", "airflow")
 
 
 class Airflow2(LocalServer):
@@ -68,7 +68,7 @@ class Airflow2(LocalServer):
 
     def start(self, component: str) -> None:
         """Start one of them."""
-        self.processes.start(component, [*AIRFLOW, component, "--skip-serve-logs"], self.env)
+        self.processes.start(component, [*COMMAND, component, "--skip-serve-logs"], self.env)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
         """Start a run, and return its id."""
@@ -86,7 +86,7 @@ class Airflow2(LocalServer):
         self._wait(asked, (run_id, task_id), (state,))
 
     def _wait(self, asked: str, of: tuple[str, ...], states: tuple[str, ...]) -> str:
-        with closing(sqlite3.connect(self.home / "airflow.db", timeout=30)) as database:
+        with closing(sqlite3.connect(self.home / "airflow.db", timeout=60)) as database:
 
             def state() -> Any:
                 self.processes.check()
@@ -97,7 +97,7 @@ class Airflow2(LocalServer):
 
     def _command(self, *words: str) -> None:
         done = subprocess.run(
-            [*AIRFLOW, *words],
+            [*COMMAND, *words],
             env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -19,7 +19,16 @@ def test_it_is_waited_for(system):
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
         database.execute("pragma busy_timeout = 60000")
         database.execute("begin immediate")
-        end = threading.Timer(LOCKED, database.rollback)
-        end.start()
-        system.airflow.api.set_variable("waited", "long")
-        end.join()
+        going = threading.Event()
+
+        def end() -> None:
+            going.set()
+            database.rollback()
+
+        timer = threading.Timer(LOCKED, end)
+        timer.start()
+        try:
+            system.airflow.api.set_variable("waited", "long")
+            assert going.is_set()
+        finally:
+            timer.join()
