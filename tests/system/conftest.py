@@ -47,6 +47,15 @@ class System:
         until(lambda: told in log.read_text())
 
 
+def connections(sandbox: Sandbox, refused_key: str) -> dict[str, str]:
+    """The environment of two connections: one that the service takes, one whose key it refuses."""
+    refused = {**json.loads(sandbox.connection_json), "password": refused_key}
+    return {
+        "AIRFLOW_CONN_DREAMBOOTH_DEFAULT": sandbox.connection_json,
+        "AIRFLOW_CONN_DREAMBOOTH_REFUSED": json.dumps(refused),
+    }
+
+
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     if AIRFLOW < (3, 0):
@@ -56,10 +65,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     shutil.copytree(EXAMPLES, folder / "dags", dirs_exist_ok=True)
     key, refused_key = (f"canary{secrets.token_hex(12)}" for _ in range(2))
     with Sandbox(key) as sandbox:
-        refused = {**json.loads(sandbox.connection_json), "password": refused_key}
         env = {
-            "AIRFLOW_CONN_DREAMBOOTH_DEFAULT": sandbox.connection_json,
-            "AIRFLOW_CONN_DREAMBOOTH_REFUSED": json.dumps(refused),
+            **connections(sandbox, refused_key),
             # A restarted triggerer takes over what its predecessor held when that is taken for dead.
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
         }

@@ -7,7 +7,6 @@ Its triggerer loses power while a wait is on, as that of the newer ones does in 
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import pytest
 from airflow_provider_dreambooth.sandbox import Sandbox
 from tests.airflow_versions import AIRFLOW
 from tests.system.airflow_2 import Airflow2
-from tests.system.conftest import EXAMPLES, HERE
+from tests.system.conftest import EXAMPLES, HERE, connections
 from tests.system.traces import masked_in, places_of, stored_triggers, written_below
 from tests.system.until import until
 
@@ -51,12 +50,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         shutil.copy(source, dags)
     key, refused_key = (f"canary{secrets.token_hex(12)}" for _ in range(2))
     with Sandbox(key) as sandbox:
-        refused = {**json.loads(sandbox.connection_json), "password": refused_key}
-        env = {
-            "AIRFLOW_CONN_DREAMBOOTH_DEFAULT": sandbox.connection_json,
-            "AIRFLOW_CONN_DREAMBOOTH_REFUSED": json.dumps(refused),
-        }
-        with Airflow2(home, dags, env) as airflow:
+        with Airflow2(home, dags, connections(sandbox, refused_key)) as airflow:
             waiting = sandbox.add(prompt="a slow one", ready_in=inf)
             ids = [waiting, *(sandbox.add(replies=[fault]) for fault in ("http_500", "drop", "http_429"))]
             conf = {"request_ids": ids, "destination": destination.as_uri()}
